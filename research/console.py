@@ -1,0 +1,72 @@
+"""What a run shows: a live line on a terminal, plain lines elsewhere."""
+
+import sys
+from typing import TextIO
+
+from tqdm import tqdm
+
+
+class Console:
+    """Prints messages, and the progress of a run.
+
+    On a terminal progress is one live line below the messages; elsewhere it is
+    a line of its own at every interval, so that logs can be read and searched.
+    """
+
+    def __init__(self, stream: TextIO | None = None):
+        """Prints to `stream`, standard output unless given."""
+        self._stream = stream or sys.stdout
+        self._bar: tqdm | None = None
+        self._live = self._stream.isatty()
+
+    def message(self, text: str) -> None:
+        """Prints a message."""
+        if self._bar is not None:
+            self._bar.write(text, file=self._stream)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def start(self, total_steps: int, first_step: int) -> None:
+        """Begins to show the progress of a run that goes on after `first_step`."""
+        if self._live:
+            self._bar = tqdm(
+                total=total_steps,
+                initial=first_step,
+                unit="step",
+                file=self._stream,
+                dynamic_ncols=True,
+                smoothing=0.1,
+            )
+
+    def progress(
+        self, step: int, total_steps: int, metrics: dict[str, float], pace: dict[str, float]
+    ) -> None:
+        """Shows how far the run is.
+
+        Args:
+          step: steps made.
+          total_steps: steps of the whole run.
+          metrics: "loss" and "accuracy" of the last interval.
+          pace: "steps_per_second", "examples_per_second" and "data_wait", the
+            share of time spent on waiting for batches.
+        """
+        loss, accuracy = metrics["loss"], metrics["accuracy"]
+        examples = f"{pace['examples_per_second']:,.0f} examples/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(
+                f"loss {loss:.4f}, accuracy {accuracy:.4f}, {examples}", refresh=False
+            )
+            self._bar.update(step - self._bar.n)
+            return
+        seconds_left = (total_steps - step) / pace["steps_per_second"]
+        self.message(
+            f"step {step}/{total_steps}  loss {loss:.4f}  accuracy {accuracy:.4f}  "
+            f"{pace['steps_per_second']:,.1f} steps/s  {examples}  "
+            f"data {pace['data_wait']:.1%}  ETA {tqdm.format_interval(seconds_left)}"
+        )
+
+    def stop(self) -> None:
+        """Ends the live line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,121 @@
+"""Arrays of examples, and the cache of decoded images on disk.
+
+Images are decoded once, into memory-mapped .npy files under the user's cache
+directory; every later run maps them and reads any example in constant time.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from research.data.base import Examples
+from research.errors import UserError
+
+FORMAT = 1
+"""Version of the files in the cache; a change makes old entries unused."""
+
+
+def examples(images: np.ndarray, labels: np.ndarray) -> Examples:
+    """Returns arrays in memory as examples, with their fingerprint."""
+    return Examples(images, labels, fingerprint(images, labels))
+
+
+def fingerprint(images: np.ndarray, labels: np.ndarray, chunk: int = 4096) -> str:
+    """Returns a hexadecimal digest of the shapes and contents of both arrays."""
+    digest = hashlib.blake2b(repr((images.shape, labels.shape)).encode(), digest_size=16)
+    for start in range(0, len(images), chunk):
+        digest.update(np.ascontiguousarray(images[start : start + chunk]).data)
+    digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()
+
+
+def cache_root() -> pathlib.Path:
+    """Returns the user's cache directory: $HANOK_CACHE_DIR or ~/.cache/hanok."""
+    if explicit := os.environ.get("HANOK_CACHE_DIR"):
+        return pathlib.Path(explicit).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(base).expanduser() / "hanok"
+
+
+def cached(
+    identity: Any,
+    decoded: Iterable[tuple[np.ndarray, int]],
+    count: int,
+    image_shape: tuple[int, int, int],
+) -> Examples:
+    """Returns decoded examples from the cache, filling it first if need be.
+
+    Args:
+      identity: JSON value that changes whenever the examples would.
+      decoded: yields (uint8 image of `image_shape`, label); consumed only when
+        the cache does not hold the examples yet. It may yield fewer than
+        `count`.
+      count: the largest number of examples that `decoded` yields.
+      image_shape: (height, width, channels).
+
+    Raises:
+      UserError: if the cache can't be written.
+    """
+    text = json.dumps([FORMAT, identity], sort_keys=True)
+    directory = cache_root() / "data" / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    found = _load(directory)
+    if found is not None:
+        return found
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        building = pathlib.Path(tempfile.mkdtemp(prefix="building-", dir=directory.parent))
+        try:
+            _write(building, decoded, count, image_shape)
+            if directory.exists():  # damaged, or another process was faster
+                shutil.rmtree(directory)
+            os.replace(building, directory)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write decoded images to {directory.parent}: {error}\n"
+            "Free some space there, or set HANOK_CACHE_DIR to another directory"
+        ) from error
+    return _load(directory)
+
+
+def _write(
+    directory: pathlib.Path,
+    decoded: Iterable[tuple[np.ndarray, int]],
+    count: int,
+    image_shape: tuple[int, int, int],
+) -> None:
+    needed = count * int(np.prod(image_shape))
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
+    logging.getLogger(__name__).info("decoding %d images into %s", count, directory.parent)
+    images = np.lib.format.open_memmap(
+        directory / "images.npy", mode="w+", dtype=np.uint8, shape=(count, *image_shape)
+    )
+    labels = []
+    for image, label in decoded:
+        images[len(labels)] = image
+        labels.append(label)
+    images.flush()
+    labels = np.asarray(labels, np.int32)
+    np.save(directory / "labels.npy", labels)
+    (directory / "fingerprint").write_text(fingerprint(images[: len(labels)], labels))
+
+
+def _load(directory: pathlib.Path) -> Examples | None:
+    try:
+        images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(directory / "labels.npy", allow_pickle=False)
+        digest = (directory / "fingerprint").read_text()
+    except (OSError, ValueError):  # absent, or truncated: decoded again
+        return None
+    return Examples(images[: len(labels)], labels, digest)

@@ -1,0 +1,83 @@
+"""What every data set has in common: its options and what it hands over."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from research.records import Record, record, require
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Labelled images as they are stored, in memory or memory-mapped.
+
+    Attributes:
+      images: uint8 [examples, height, width, channels].
+      labels: int32 [examples].
+      fingerprint: hexadecimal digest of images and labels.
+    """
+
+    images: "np.ndarray"
+    labels: "np.ndarray"
+    fingerprint: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set as its publisher divided it.
+
+    Attributes:
+      class_names: names of the classes; labels are positions in it.
+      splits: "train", and where the publisher made them "validation" and
+        "test", each read only when called.
+    """
+
+    class_names: tuple[str, ...]
+    splits: Mapping[str, Callable[[], Examples]]
+
+
+@record
+class Data(Record):
+    """Options of a data set; a subclass adds its own and defines `open`."""
+
+    name: str
+
+    validation_fraction: float = 0.1
+    """Share of train that becomes validation where the data has no such split."""
+
+    test_fraction: float = 0.2
+    """Share of train that becomes test where the data has no such split."""
+
+    split_seed: int = 0
+    """Decides which examples those are; independent of the experiment's seed."""
+
+    def open(self) -> Source:
+        """Returns the data set; reads no more of it than it must.
+
+        Raises:
+          UserError: if the data is not there or not what it should be.
+        """
+        raise TypeError(f"{type(self).__name__} defines no way to open it")
+
+    def validate(self, path):
+        for field in ("validation_fraction", "test_fraction"):
+            value = getattr(self, field)
+            require(0 < value < 1, f"{path}.{field}", f"must lie in (0, 1), not {value}")
+        require(
+            self.validation_fraction + self.test_fraction < 1,
+            f"{path}.validation_fraction",
+            "leaves nothing to train on, together with test_fraction",
+        )
+        require(self.split_seed >= 0, f"{path}.split_seed", "must not be negative")
+
+
+def check_image_size(size: tuple[int, ...], path: str) -> None:
+    """Raises `UserError` unless size is () or (height, width)."""
+    require(
+        size == () or (len(size) == 2 and min(size) >= 1),
+        path,
+        f"takes (height, width), or () for the images' own size, not {size}",
+    )

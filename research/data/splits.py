@@ -1,0 +1,202 @@
+"""Three splits always: train, validation and test, disjoint and stratified."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from research.data.base import Data, Examples
+from research.data.order import shuffled
+from research.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Part of some examples.
+
+    Attributes:
+      examples: where the images and labels are stored.
+      indices: int64 [n], which of them belong to the split.
+    """
+
+    examples: Examples
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int32 [n]."""
+        return self.examples.labels[self.indices]
+
+    def gather(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the batch of the examples at the given positions of the split."""
+        chosen = self.indices[positions]
+        return {"image": self.examples.images[chosen], "label": self.examples.labels[chosen]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set as an experiment uses it.
+
+    Attributes:
+      name: its name.
+      class_names: names of the classes.
+      train, validation: the splits that training may read.
+      read_test: reads the test split; to be called once, at the end.
+      mean, std: per-channel statistics of train, float32 [channels].
+      fingerprint: hexadecimal digest of what train and validation hold.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    read_test: Callable[[], Split]
+    mean: np.ndarray
+    std: np.ndarray
+    fingerprint: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.train.examples.images.shape[1:]
+
+
+def open_dataset(data: Data) -> Dataset:
+    """Opens a data set, cutting from train the splits that it does not have.
+
+    Raises:
+      UserError: if the data is not there, or not what it should be.
+    """
+    source = data.open()
+    given = source.splits
+    num_classes = len(source.class_names)
+    train = _read(data.name, "train", given["train"], num_classes)
+    remaining = Split(train, np.arange(len(train.labels)))
+    if "test" in given:
+        read_test = functools.partial(_read_whole, data.name, given["test"], num_classes, train)
+    else:
+        remaining, test = cut(remaining, data.test_fraction, data.split_seed)
+        read_test = functools.partial(_the, test)
+    if "validation" in given:
+        validation = _read_whole(
+            data.name, given["validation"], num_classes, train, split_name="validation"
+        )
+    else:
+        # Of what the publisher calls train, whatever test has taken of it.
+        fraction = data.validation_fraction * len(train.labels) / len(remaining)
+        remaining, validation = cut(remaining, fraction, data.split_seed)
+    mean, std = channel_statistics(remaining)
+    digest = hashlib.blake2b(digest_size=16)
+    for split in (remaining, validation):
+        digest.update(split.examples.fingerprint.encode())
+        digest.update(split.indices.tobytes())
+    return Dataset(
+        name=data.name,
+        class_names=source.class_names,
+        train=remaining,
+        validation=validation,
+        read_test=read_test,
+        mean=mean,
+        std=std,
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def cut(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Cuts a stratified share off a split: (what remains, the share).
+
+    Of every class the same share is taken, to within one example. Identical
+    images stay together, so that no image is on both sides; where a class has
+    such groups, its share may be larger by the rest of one group.
+
+    Args:
+      split: what to cut.
+      fraction: the share, in (0, 1).
+      seed: decides which examples are taken.
+
+    Raises:
+      UserError: if a class has too few examples to be on both sides.
+    """
+    labels = split.labels
+    groups = _groups_of_identical_images(split)
+    taken = np.zeros(len(split), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        target = max(1, round(fraction * len(members)))
+        order = members[shuffled(len(members), seed, int(label))]
+        chosen = order[:target]
+        taken |= np.isin(groups, groups[chosen])
+        if taken[members].all():
+            raise UserError(
+                f"class {label} has {len(members)} examples, too few to cut a validation or "
+                "test split from it; give these splits, or more examples"
+            )
+    return Split(split.examples, split.indices[~taken]), Split(split.examples, split.indices[taken])
+
+
+def channel_statistics(split: Split, chunk: int = 4096) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (mean, standard deviation) of each channel, float32 [channels].
+
+    They are computed from counts of the 256 possible values and so are exact.
+    """
+    channels = split.examples.images.shape[-1]
+    counts = np.zeros((channels, 256), np.int64)
+    for start in range(0, len(split), chunk):
+        images = split.examples.images[split.indices[start : start + chunk]]
+        for channel in range(channels):
+            counts[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
+    values = np.arange(256)
+    total = counts.sum(axis=1)
+    mean = counts @ values / total
+    variance = counts @ values**2 / total - mean**2
+    std = np.sqrt(np.maximum(variance, 0))
+    # A channel that never changes carries nothing; dividing by 1 keeps it at 0.
+    return mean.astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
+
+
+def _groups_of_identical_images(split: Split) -> np.ndarray:
+    """Returns an id for every image, int64 [n]; identical images share it."""
+    digests = [
+        hashlib.blake2b(np.ascontiguousarray(split.examples.images[i]).data, digest_size=16).digest()
+        for i in split.indices
+    ]
+    return np.unique(np.asarray(digests, "S16"), return_inverse=True)[1]
+
+
+def _read(name: str, split: str, read: Callable[[], Examples], num_classes: int) -> Examples:
+    examples = read()
+    if not len(examples.labels):
+        raise UserError(f"data set {name!r}: the {split} split is empty")
+    wrong = np.flatnonzero((examples.labels < 0) | (examples.labels >= num_classes))
+    if len(wrong):
+        raise UserError(
+            f"data set {name!r}: label {examples.labels[wrong[0]]} of example {wrong[0]} in "
+            f"{split} is out of range; labels of {num_classes} classes lie in "
+            f"[0, {num_classes - 1}] ({len(wrong)} labels are wrong)"
+        )
+    return examples
+
+
+def _read_whole(
+    name: str,
+    read: Callable[[], Examples],
+    num_classes: int,
+    train: Examples,
+    split_name: str = "test",
+) -> Split:
+    examples = _read(name, split_name, read, num_classes)
+    if examples.images.shape[1:] != train.images.shape[1:]:
+        raise UserError(
+            f"data set {name!r}: images of {split_name} have shape {examples.images.shape[1:]}, "
+            f"those of train {train.images.shape[1:]}"
+        )
+    return Split(examples, np.arange(len(examples.labels)))
+
+
+def _the(split: Split) -> Split:
+    return split

@@ -1,0 +1,27 @@
+"""The errors a person can mend, and how they are worded."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something that the person at the keyboard can put right.
+
+    The message says what was wrong, where, and what to do; entry points print
+    it without a stack trace and exit with status 2.
+    """
+
+
+class DivergedError(UserError):
+    """Training produced a loss or a gradient that is not a finite number."""
+
+
+def suggestion(word: str, candidates: Iterable[str]) -> str:
+    """Returns " Did you mean 'x'?" for the nearest candidate, or ""."""
+    nearest = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def listing(names: Iterable[str]) -> str:
+    """Returns the names, sorted and joined by commas."""
+    return ", ".join(sorted(names))

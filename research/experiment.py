@@ -1,0 +1,155 @@
+"""What an experiment is: one typed value that decides everything a run does."""
+
+import dataclasses
+import math
+
+from research.data import DATASETS, Data, TfdsImages
+from research.models import MODELS, Model
+from research.optimizers import OPTIMIZERS, Optimizer
+from research.records import Record, choice, record, require
+
+
+@record
+class Logging(Record):
+    """What is written while training, and how often."""
+
+    every_steps: int = 50
+    """Steps between two lines of training metrics; each is a mean over them."""
+
+    tensorboard: bool = True
+    """Whether TensorBoard event files stand beside metrics.jsonl."""
+
+    def validate(self, path):
+        require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")
+
+
+@record
+class Evaluation(Record):
+    """When and how the validation split is evaluated."""
+
+    every_epochs: float = 1.0
+    """Epochs between two evaluations; the last step is always evaluated."""
+
+    global_batch_size: int = 512
+    """Examples per evaluation step; the last batch is padded and masked."""
+
+    test_checkpoint: str = "last"
+    """Which parameters the test split is measured with: "last" or "best"."""
+
+    def validate(self, path):
+        require(self.every_epochs > 0, f"{path}.every_epochs", "must be positive")
+        require(self.global_batch_size >= 1, f"{path}.global_batch_size", "must be at least 1")
+        require(
+            self.test_checkpoint in ("last", "best"),
+            f"{path}.test_checkpoint",
+            f"takes 'last' or 'best', not {self.test_checkpoint!r}",
+        )
+
+
+@record
+class Checkpointing(Record):
+    """When the training state is saved, and how many checkpoints stay."""
+
+    every_steps: int = 500
+    """Steps between two checkpoints."""
+
+    every_minutes: float = 10.0
+    """Wall-clock minutes after which a checkpoint is due at the latest."""
+
+    keep: int = 2
+    """How many of the newest checkpoints stay, beside the best one."""
+
+    def validate(self, path):
+        require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")
+        require(self.every_minutes > 0, f"{path}.every_minutes", "must be positive")
+        require(self.keep >= 1, f"{path}.keep", "must be at least 1")
+
+
+@record
+class Experiment(Record):
+    """Everything that decides a run; equal experiments give equal results.
+
+    Fields can be overridden by flags (`--config.optimizer.learning_rate=3e-3`);
+    `--config.model.name=cnn` changes a component, whose options then take its
+    own defaults.
+    """
+
+    name: str
+    """Names the default work directory, runs/NAME."""
+
+    seed: int = 0
+    """Decides initial parameters, batch order and dropout."""
+
+    epochs: float = 10.0
+    """Passes over the training split; ignored where `steps` is given."""
+
+    steps: int = 0
+    """Training steps; 0 derives them from `epochs`."""
+
+    global_batch_size: int = 128
+    """Examples per training step, over all devices."""
+
+    data: Data = choice(DATASETS, "digits", otherwise=TfdsImages)
+    model: Model = choice(MODELS, "mlp")
+    optimizer: Optimizer = choice(OPTIMIZERS, "adam")
+    logging: Logging = dataclasses.field(default_factory=Logging)
+    evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
+    checkpoint: Checkpointing = dataclasses.field(default_factory=Checkpointing)
+
+    def validate(self, path):
+        require(0 <= self.seed < 2**32, f"{path}.seed", "must lie in [0, 2**32)")
+        require(self.steps >= 0, f"{path}.steps", "must not be negative")
+        require(
+            self.steps > 0 or self.epochs > 0,
+            f"{path}.epochs",
+            f"must be positive, not {self.epochs} (or give {path}.steps)",
+        )
+        require(self.global_batch_size >= 1, f"{path}.global_batch_size", "must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Timetable:
+    """The steps of a run at which something happens, once its data is known.
+
+    Steps are counted from 1: "after step n" is the state that n updates made.
+    """
+
+    total_steps: int
+    log_every: int
+    evaluate_every: int
+    checkpoint_every: int
+    steps_per_epoch: float
+
+    def logs_after(self, step: int) -> bool:
+        """Whether a line of training metrics is due after this step."""
+        return step % self.log_every == 0 or step == self.total_steps
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether the validation split is evaluated after this step."""
+        return step % self.evaluate_every == 0 or step == self.total_steps
+
+    def checkpoints_after(self, step: int) -> bool:
+        """Whether a checkpoint is due after this step, whatever the clock says."""
+        return step % self.checkpoint_every == 0 or step == self.total_steps
+
+
+def timetable(experiment: Experiment, num_train_examples: int) -> Timetable:
+    """Derives the run's timetable from the size of its training split.
+
+    Raises:
+      UserError: if the batch is larger than the training split.
+    """
+    require(
+        experiment.global_batch_size <= num_train_examples,
+        "config.global_batch_size",
+        f"{experiment.global_batch_size} is larger than the training split of "
+        f"{num_train_examples} examples; use at most {num_train_examples}",
+    )
+    steps_per_epoch = num_train_examples / experiment.global_batch_size
+    return Timetable(
+        total_steps=experiment.steps or math.ceil(experiment.epochs * steps_per_epoch),
+        log_every=experiment.logging.every_steps,
+        evaluate_every=max(1, round(experiment.evaluation.every_epochs * steps_per_epoch)),
+        checkpoint_every=experiment.checkpoint.every_steps,
+        steps_per_epoch=steps_per_epoch,
+    )

@@ -1,0 +1,101 @@
+"""Metrics on disk: metrics.jsonl is the truth, TensorBoard is drawn from it."""
+
+import json
+import math
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from research.errors import UserError
+from research.workdir import Workdir
+
+Line = dict[str, Any]
+"""A line of metrics: "step", "epoch", "split" and the values, by name."""
+
+
+class MetricsLog:
+    """Appends lines to metrics.jsonl and mirrors them to event files.
+
+    Opened at a step, it first drops what a run that went further had written,
+    so that every step stands there once whatever happened before.
+    """
+
+    def __init__(self, workdir: Workdir, resume_step: int, tensorboard: bool):
+        """Opens the log of a run that goes on after `resume_step`."""
+        kept = [line for line in read(workdir.metrics) if line["step"] <= resume_step]
+        _rewrite(workdir.metrics, kept)
+        self._file = workdir.metrics.open("a")
+        self._events = None
+        # Event files can't be cut, but they can be made anew.
+        shutil.rmtree(workdir.events, ignore_errors=True)
+        if tensorboard:
+            from tensorboardX import SummaryWriter
+
+            self._events = SummaryWriter(str(workdir.events), flush_secs=10)
+            for line in kept:
+                self._mirror(line)
+
+    def write(self, line: Line) -> None:
+        """Appends a line."""
+        self._file.write(_encode(line))
+        self._mirror(line)
+
+    def flush(self) -> None:
+        """Returns once all lines are on the disk, come what may."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Writes out everything and closes the files."""
+        self.flush()
+        self._file.close()
+        if self._events is not None:
+            self._events.close()
+
+    def _mirror(self, line: Line) -> None:
+        if self._events is None:
+            return
+        for name, value in line.items():
+            if name not in ("step", "split", "epoch"):
+                self._events.add_scalar(f"{line['split']}/{name}", value, line["step"])
+
+
+def read(path: pathlib.Path) -> Iterator[Line]:
+    """Yields the lines of a metrics file, none if there is no file.
+
+    A last line that a killed process left incomplete is passed over.
+
+    Raises:
+      UserError: if any other line is damaged.
+    """
+    if not path.exists():
+        return
+    text = path.read_text()
+    lines = text.split("\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            values = json.loads(line)
+            values["step"], values["split"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}, line {number} is damaged: {line[:80]!r}") from error
+        yield values
+
+
+def _encode(line: Line) -> str:
+    # JSON has no NaN; a reader in another language must not stumble over one.
+    safe = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in line.items()
+    }
+    return json.dumps(safe) + "\n"
+
+
+def _rewrite(path: pathlib.Path, lines: list[Line]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        file.writelines(_encode(line) for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

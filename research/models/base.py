@@ -1,0 +1,60 @@
+"""What every model has in common: its options and the shape of its function."""
+
+from typing import TYPE_CHECKING
+
+from research.records import Record, record, require
+
+if TYPE_CHECKING:
+    import jax
+
+COMPUTE_DTYPES = ("float32", "bfloat16")
+
+
+@record
+class Model(Record):
+    """Options of a model; a subclass adds its own and defines `forward`.
+
+    Model files import JAX and Flax inside their functions: reading an
+    experiment must not pay for them.
+    """
+
+    name: str
+
+    compute_dtype: str = "float32"
+    """Dtype of activations and matrix products; parameters stay float32."""
+
+    def forward(self, x: "jax.Array", *, num_classes: int, train: bool) -> "jax.Array":
+        """Maps normalised images to logits.
+
+        Runs inside a compact Flax module, so Flax layers are simply called;
+        their parameters belong to the model.
+
+        Args:
+          x: float32 [batch, height, width, channels].
+          num_classes: the number K of logits.
+          train: whether dropout is on and BatchNorm uses the batch's statistics.
+
+        Returns:
+          Logits [batch, K] in `compute_dtype`.
+        """
+        raise TypeError(f"{type(self).__name__} defines no forward function")
+
+    def check_input(self, image_shape: tuple[int, int, int]) -> None:
+        """Raises `UserError` if images (height, width, channels) don't fit."""
+
+    def validate(self, path):
+        require(
+            self.compute_dtype in COMPUTE_DTYPES,
+            f"{path}.compute_dtype",
+            f"takes one of {', '.join(COMPUTE_DTYPES)}, not {self.compute_dtype!r}",
+        )
+
+
+def check_rate(rate: float, path: str) -> None:
+    """Raises `UserError` unless `rate` is a probability of dropping, in [0, 1)."""
+    require(0 <= rate < 1, path, f"must lie in [0, 1), not {rate}")
+
+
+def check_widths(widths: tuple[int, ...], path: str) -> None:
+    """Raises `UserError` unless all widths of layers are positive."""
+    require(all(width >= 1 for width in widths), path, f"must be positive, not {widths}")

@@ -1,0 +1,109 @@
+"""The steps of an experiment, placed on the devices and compiled."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from research import mesh as meshes
+from research.checkpoints import with_shardings
+from research.data.arrays import cache_root
+from research.data.splits import Dataset
+from research.experiment import Experiment, Timetable
+from research.state import Normalization, TrainState
+from research.steps import Batch, make_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a run calls, and where its arrays live.
+
+    Attributes:
+      mesh: the devices.
+      batch_sharding: how batches are divided over them.
+      state_shapes: the state as `jax.ShapeDtypeStruct` with shardings.
+      init: () -> the state before the first step, on the devices.
+      train_step: (state, batch) -> (state, metrics); the state given is donated.
+      eval_step: (state, batch) -> sums.
+    """
+
+    mesh: jax.sharding.Mesh
+    batch_sharding: jax.sharding.Sharding
+    state_shapes: Any
+    init: Callable[[], TrainState]
+    train_step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+    eval_step: Callable[[TrainState, Batch], dict[str, jax.Array]]
+
+
+def make_program(experiment: Experiment, timetable: Timetable, dataset: Dataset) -> Program:
+    """Places and jits the experiment's steps; nothing is compiled yet.
+
+    Raises:
+      UserError: if the model can't take the images, or the devices can't share
+        a batch evenly.
+    """
+    mesh = meshes.make_mesh()
+    meshes.check_divisible(experiment.global_batch_size, mesh, "config.global_batch_size")
+    meshes.check_divisible(
+        experiment.evaluation.global_batch_size, mesh, "config.evaluation.global_batch_size"
+    )
+    steps = make_steps(
+        experiment,
+        timetable,
+        dataset.image_shape,
+        len(dataset.class_names),
+        Normalization(mean=dataset.mean, std=dataset.std),
+    )
+    shapes = jax.eval_shape(steps.init)
+    shardings = meshes.state_shardings(mesh, shapes)
+    return Program(
+        mesh=mesh,
+        batch_sharding=meshes.batch_sharding(mesh),
+        state_shapes=with_shardings(shapes, shardings),
+        init=jax.jit(steps.init, out_shardings=shardings),
+        train_step=jax.jit(steps.train_step, donate_argnums=0, out_shardings=(shardings, None)),
+        eval_step=jax.jit(steps.eval_step),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The compiled train step, and what it took.
+
+    Attributes:
+      call: (state, batch) -> (state, metrics).
+      seconds: from tracing to the finished executable.
+      cache_hit: whether the executable came from the compilation cache.
+      flops: floating-point operations of one step, as XLA counts them.
+    """
+
+    call: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+    seconds: float
+    cache_hit: bool
+    flops: float
+
+
+def compile_train_step(program: Program, batch: Batch) -> Compiled:
+    """Compiles the train step for batches like the given one."""
+    hits = []
+
+    def listen(event: str, **_):
+        if event == "/jax/compilation_cache/cache_hits":
+            hits.append(event)
+
+    jax.monitoring.register_event_listener(listen)
+    start = time.perf_counter()
+    compiled = program.train_step.lower(program.state_shapes, batch).compile()
+    seconds = time.perf_counter() - start
+    jax.monitoring.unregister_event_listener(listen)
+    cost = compiled.cost_analysis() or {}
+    return Compiled(compiled, seconds, bool(hits), cost.get("flops", 0.0))
+
+
+def enable_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache directory from now on."""
+    jax.config.update("jax_compilation_cache_dir", str(cache_root() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,0 +1,30 @@
+"""What a run leaves to be read: summary.json and the learning curves."""
+
+import pathlib
+
+from research import metrics
+from research.workdir import Workdir
+
+
+def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
+    """Draws loss and accuracy over steps from metrics.jsonl; returns the file."""
+    # The object-oriented interface: no window system, no global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = list(metrics.read(workdir.metrics))
+    splits = list(dict.fromkeys(line["split"] for line in lines))
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split in splits:
+            points = [(line["step"], line[name]) for line in lines if line["split"] == split]
+            style = {"linewidth": 1} if split == "train" else {"marker": "o", "markersize": 3}
+            axes.plot(*zip(*points, strict=True), label=split, **style)
+        axes.set_xlabel("step")
+        axes.set_ylabel("cross-entropy (nats)" if name == "loss" else name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(title)
+    figure.savefig(workdir.curves, dpi=120)
+    return workdir.curves

@@ -1,0 +1,142 @@
+"""The training state: a pytree that holds all that a run has to remember."""
+
+import math
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+
+from research.models.network import Network
+from research.optimizers.chain import Chain
+
+
+@flax.struct.dataclass
+class Normalization:
+    """Per-channel statistics of the training split, float32 [channels].
+
+    They are part of the state so that a checkpoint can be evaluated and
+    exported without the data it was trained on.
+    """
+
+    mean: jax.Array
+    std: jax.Array
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """uint8 [..., channels] -> float32, zero mean and unit variance."""
+        return (images.astype(jnp.float32) - self.mean) / self.std
+
+
+@flax.struct.dataclass
+class Interval:
+    """Sums over the training steps since the last line of metrics, scalars.
+
+    They live in the state rather than beside it: a run that is stopped between
+    two lines writes the same next line as one that was not.
+    """
+
+    steps: jax.Array
+    examples: jax.Array
+    loss: jax.Array
+    correct: jax.Array
+    gradient_norm: jax.Array
+
+    @classmethod
+    def empty(cls) -> "Interval":
+        """Returns sums over no steps."""
+        return cls(
+            steps=jnp.zeros((), jnp.int32),
+            examples=jnp.zeros((), jnp.int32),
+            loss=jnp.zeros((), jnp.float32),
+            correct=jnp.zeros((), jnp.int32),
+            gradient_norm=jnp.zeros((), jnp.float32),
+        )
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that training changes, and what evaluation needs.
+
+    Attributes:
+      step: int32 scalar, training steps made.
+      seed: uint32 scalar; with `step` it decides every random draw.
+      params: trained parameters, float32.
+      batch_stats: BatchNorm's running statistics, {} where there are none.
+      opt_state: the optax chain's state.
+      ema_params: exponential moving average of `params`, {} where it is off.
+      interval: sums for the next line of metrics.
+      first_nonfinite_step: int32 scalar, the first step (counted from 1) whose
+        loss or gradient was not finite; 0 while there is none.
+      normalization: statistics of the training split.
+    """
+
+    step: jax.Array
+    seed: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema_params: Any
+    interval: Interval
+    first_nonfinite_step: jax.Array
+    normalization: Normalization
+
+
+def init_state(
+    network: Network,
+    chain: Chain,
+    seed: int,
+    image_shape: tuple[int, int, int],
+    normalization: Normalization,
+    with_ema: bool,
+) -> TrainState:
+    """Returns the state before the first step; traceable, to be jitted.
+
+    Args:
+      network: the model's pure functions.
+      chain: the optimizer.
+      seed: equal seeds give equal states.
+      image_shape: (height, width, channels).
+      normalization: statistics of the training split.
+      with_ema: whether an average of the parameters is kept.
+    """
+    variables = network.init(parameter_key(seed), jnp.zeros((1, *image_shape)))
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        seed=jnp.asarray(seed, jnp.uint32),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=chain.transformation.init(params),
+        ema_params=jax.tree.map(jnp.copy, params) if with_ema else {},
+        interval=Interval.empty(),
+        first_nonfinite_step=jnp.zeros((), jnp.int32),
+        normalization=normalization,
+    )
+
+
+def parameter_key(seed: jax.Array | int) -> jax.Array:
+    """The key that initial parameters are drawn with."""
+    return jax.random.fold_in(jax.random.key(seed), 0)
+
+
+def dropout_key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of the dropout masks of one training step (counted from 0)."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), step)
+
+
+def averaged(state: TrainState) -> TrainState:
+    """Returns the state with the averaged parameters in place of the last ones."""
+    return state.replace(params=state.ema_params)
+
+
+def count_parameters(state: TrainState) -> int:
+    """Returns the number of trained parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def bytes_per_device(state: TrainState) -> int:
+    """Returns the bytes of the whole state that one device holds."""
+    return sum(
+        leaf.dtype.itemsize * math.prod(leaf.sharding.shard_shape(leaf.shape))
+        for leaf in jax.tree.leaves(state)
+    )

@@ -1,0 +1,160 @@
+"""The pure functions that a run repeats: (state, batch) -> (state, metrics).
+
+The same functions serve one device, a mesh and a compilation for hardware that
+isn't there; only the placement of their arguments differs.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from research import objectives
+from research.experiment import Experiment, Timetable
+from research.models.network import Network, network
+from research.optimizers.chain import Chain, make_chain
+from research.state import Interval, Normalization, TrainState, dropout_key, init_state
+
+Batch = dict[str, jax.Array]
+"""A batch: "image" uint8 [batch, height, width, channels] and "label" int32
+[batch]; for evaluation also "mask" bool [batch], False where padded."""
+
+
+class Steps(NamedTuple):
+    """The pure functions of one experiment.
+
+    Attributes:
+      init: () -> the state before the first step.
+      train_step: (state, batch) -> (state, metrics). The metrics are float32
+        scalars: "loss", "accuracy" and "gradient_norm" are means over the steps
+        since the last line of metrics, "learning_rate" is the one applied.
+      eval_step: (state, batch) -> sums over the unmasked examples: "loss"
+        float32 scalar and "confusion" int32 [classes, classes], whose entry
+        [i, j] counts examples of class i that were taken for class j.
+    """
+
+    init: Callable[[], TrainState]
+    train_step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+    eval_step: Callable[[TrainState, Batch], dict[str, jax.Array]]
+
+
+def make_steps(
+    experiment: Experiment,
+    timetable: Timetable,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    normalization: Normalization,
+) -> Steps:
+    """Builds the functions of an experiment on data of the given shape.
+
+    Raises:
+      UserError: if the model can't take images of this shape.
+    """
+    experiment.model.check_input(image_shape)
+    net = network(experiment.model, num_classes)
+    chain = make_chain(experiment.optimizer, timetable.total_steps)
+    ema_decay = experiment.optimizer.ema_decay
+
+    def init() -> TrainState:
+        return init_state(
+            net, chain, experiment.seed, image_shape, normalization, with_ema=ema_decay > 0
+        )
+
+    def train_step(state: TrainState, batch: Batch):
+        return _train_step(net, chain, ema_decay, timetable.log_every, state, batch)
+
+    def eval_step(state: TrainState, batch: Batch):
+        return _eval_step(net, num_classes, state, batch)
+
+    return Steps(init, train_step, eval_step)
+
+
+def _train_step(
+    net: Network, chain: Chain, ema_decay: float, log_every: int, state: TrainState, batch: Batch
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    def loss_of(params):
+        logits, batch_stats = net.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            state.normalization(batch["image"]),
+            train=True,
+            dropout_key=dropout_key(state.seed, state.step),
+        )
+        loss = objectives.cross_entropy(logits, batch["label"]).mean()
+        return loss, (objectives.correct(logits, batch["label"]), batch_stats)
+
+    (loss, (correct, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+        state.params
+    )
+    updates, opt_state = chain.transformation.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    gradient_norm = optax.tree.norm(gradients)
+    interval = _extend(state, log_every, loss, correct, gradient_norm)
+    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    first_nonfinite_step = jnp.where(
+        finite | (state.first_nonfinite_step > 0), state.first_nonfinite_step, state.step + 1
+    )
+    new_state = state.replace(
+        step=state.step + 1,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        ema_params=_averaged(chain, ema_decay, state, params),
+        interval=interval,
+        first_nonfinite_step=first_nonfinite_step,
+    )
+    metrics = {
+        "loss": interval.loss / interval.steps,
+        "accuracy": interval.correct / interval.examples,
+        "gradient_norm": interval.gradient_norm / interval.steps,
+        "learning_rate": jnp.asarray(chain.learning_rate(state.step), jnp.float32),
+        "first_nonfinite_step": first_nonfinite_step,
+    }
+    return new_state, metrics
+
+
+def _extend(
+    state: TrainState,
+    log_every: int,
+    loss: jax.Array,
+    correct: jax.Array,
+    gradient_norm: jax.Array,
+) -> Interval:
+    """Adds a step to the sums, which start anew after every line of metrics."""
+    starts_anew = state.step % log_every == 0
+    so_far = jax.tree.map(
+        lambda old, zero: jnp.where(starts_anew, zero, old), state.interval, Interval.empty()
+    )
+    return Interval(
+        steps=so_far.steps + 1,
+        examples=so_far.examples + correct.size,
+        loss=so_far.loss + loss,
+        correct=so_far.correct + correct.sum(dtype=jnp.int32),
+        gradient_norm=so_far.gradient_norm + gradient_norm,
+    )
+
+
+def _averaged(chain: Chain, decay: float, state: TrainState, params: Any) -> Any:
+    """Moves the average towards the new parameters, once per update."""
+    if not decay:
+        return {}
+    weight = jnp.where(chain.updates_after(state.step), 1 - decay, 0.0)
+    return optax.incremental_update(params, state.ema_params, weight)
+
+
+def _eval_step(
+    net: Network, num_classes: int, state: TrainState, batch: Batch
+) -> dict[str, jax.Array]:
+    logits = net.apply(
+        {"params": state.params, "batch_stats": state.batch_stats},
+        state.normalization(batch["image"]),
+    )
+    losses = objectives.cross_entropy(logits, batch["label"])
+    # A select, not a product: a padded example may give any number, also NaN.
+    loss = jnp.where(batch["mask"], losses, 0.0).sum()
+    confusion = jnp.zeros((num_classes, num_classes), jnp.int32)
+    confusion = confusion.at[batch["label"], jnp.argmax(logits, axis=-1)].add(
+        batch["mask"].astype(jnp.int32)
+    )
+    return {"loss": loss, "confusion": confusion}

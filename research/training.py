@@ -1,0 +1,320 @@
+"""The loop: the one place where steps, data, checkpoints and metrics meet."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from research import evaluation, mesh, metrics, report, state, workdir
+from research.checkpoints import Checkpoints, Score
+from research.console import Console
+from research.data.feed import train_batch
+from research.data.splits import Dataset, Split, open_dataset
+from research.errors import DivergedError
+from research.experiment import Experiment, Timetable, timetable
+from research.pace import Pace
+from research.program import Program, compile_train_step, make_program
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a call of `train` ended.
+
+    Attributes:
+      step: the last training step made.
+      stopped: why training was stopped before its end, "" if it was not.
+      summary: what summary.json holds; empty if stopped.
+    """
+
+    step: int
+    stopped: str
+    summary: dict[str, Any]
+
+
+def train(
+    experiment: Experiment,
+    path: str,
+    console: Console,
+    stop_requested: Callable[[], str] = lambda: "",
+) -> Outcome:
+    """Trains an experiment in a work directory, from the newest checkpoint there.
+
+    A run that was stopped and resumed, however often, ends with the same
+    parameters, optimizer state, averages and metrics as one that was not, bit
+    for bit on the same machine.
+
+    Args:
+      experiment: a checked and frozen experiment.
+      path: the work directory; created if it isn't there.
+      console: where progress is shown.
+      stop_requested: asked after every step; a reason such as "SIGTERM" makes
+        the run save its state and return.
+
+    Raises:
+      UserError: if something is wrong that the user can mend.
+      DivergedError: if the loss or the gradient is no longer finite.
+    """
+    files = workdir.open_workdir(path)
+    dataset = open_dataset(experiment.data)
+    plan = timetable(experiment, len(dataset.train))
+    program = make_program(experiment, plan, dataset)
+    workdir.claim(files, experiment, dataset.fingerprint)
+    checkpoints = Checkpoints(files.checkpoints, keep=experiment.checkpoint.keep)
+    try:
+        run = Run(experiment, plan, program, dataset, files, checkpoints, console)
+        stopped = run.train(stop_requested)
+        if stopped:
+            console.message(
+                f"stopped by {stopped} after step {run.step}; saved in {files.checkpoints}. "
+                "The same command again goes on from here"
+            )
+            return Outcome(run.step, stopped, {})
+        return Outcome(run.step, "", run.finish())
+    finally:
+        checkpoints.close()
+
+
+class Run:
+    """A run in progress: its state on the devices, and its files."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        plan: Timetable,
+        program: Program,
+        dataset: Dataset,
+        files: workdir.Workdir,
+        checkpoints: Checkpoints,
+        console: Console,
+    ):
+        """Restores the newest checkpoint, or starts from the initial state."""
+        self._experiment = experiment
+        self._plan = plan
+        self._program = program
+        self._dataset = dataset
+        self._files = files
+        self._checkpoints = checkpoints
+        self._console = console
+        self._began = time.perf_counter()
+        self._pace = Pace(experiment.global_batch_size)
+        self._unwritten: tuple[int, dict[str, jax.Array]] | None = None
+        self._saved_at = time.monotonic()
+        self.step = checkpoints.latest_step() or 0
+        if self.step:
+            self._state = checkpoints.restore(self.step, program.state_shapes)
+            console.message(f"resuming after step {self.step} from {files.checkpoints}")
+        else:
+            self._state = program.init()
+        best = checkpoints.best()
+        self._best_score: Score | None = best and best[1]
+        self._log = metrics.MetricsLog(files, self.step, experiment.logging.tensorboard)
+
+    def train(self, stop_requested: Callable[[], str]) -> str:
+        """Trains to the end or until asked to stop; returns why it stopped, or ""."""
+        self._describe()
+        if self.step == self._plan.total_steps:
+            return ""
+        compiled = compile_train_step(self._program, self._batch(self.step))
+        self._console.message(
+            f"compiled in {compiled.seconds:.1f} s "
+            f"(compilation cache {'hit' if compiled.cache_hit else 'miss'}), "
+            f"{compiled.flops / 1e9:.3g} GFLOP a step"
+        )
+        self._console.start(self._plan.total_steps, self.step)
+        self._pace = Pace(self._experiment.global_batch_size)
+        try:
+            # Nothing may cross between host and devices unless it says so.
+            with jax.transfer_guard("disallow"):
+                while self.step < self._plan.total_steps:
+                    self._advance(compiled.call)
+                    if reason := stop_requested():
+                        self._save_unless_saved()
+                        self._checkpoints.wait()
+                        return reason
+        finally:
+            self._console.stop()
+            self._log.flush()
+        return ""
+
+    def finish(self) -> dict[str, Any]:
+        """Measures the test split, writes the summary and draws the curves."""
+        self._checkpoints.wait()
+        best = self._checkpoints.best()
+        test_step = self.step
+        if self._experiment.evaluation.test_checkpoint == "best" and best:
+            test_step = best[0]
+            if test_step != self.step:
+                self._state = self._checkpoints.restore(test_step, self._program.state_shapes)
+        results = self._evaluate(self._dataset.read_test(), "test")
+        for split, result in results.items():
+            self._console.message(
+                f"{split} accuracy {result.accuracy:.4f}, loss {result.loss:.4f} "
+                f"({result.examples} examples, step {test_step})"
+            )
+        summary = {
+            "experiment": self._experiment.name,
+            "seed": self._experiment.seed,
+            "step": self.step,
+            "epochs": self.step / self._plan.steps_per_epoch,
+            "parameters": state.count_parameters(self._state),
+            "best_step": best and best[0],
+            "best_validation_accuracy": best and best[1][0],
+            "test_step": test_step,
+            **{split: result.as_dict() for split, result in results.items()},
+            "seconds": time.perf_counter() - self._began,
+            "pace": self._pace.overall(),
+            "versions": workdir.versions(),
+        }
+        self._log.close()
+        workdir.write_json(self._files.summary, summary)
+        accuracy = results["test"].accuracy
+        report.draw_learning_curves(
+            self._files, f"{self._experiment.name}: test accuracy {accuracy:.4f}"
+        )
+        self._console.message(f"wrote {self._files.root}:")
+        for file, content in _CONTENTS.items():
+            if (self._files.root / file).exists():
+                self._console.message(f"  {file:<22}{content}")
+        return summary
+
+    def _describe(self) -> None:
+        examples = {"train": self._dataset.train, "validation": self._dataset.validation}
+        sizes = ", ".join(f"{len(split):,} {name}" for name, split in examples.items())
+        parameters = state.count_parameters(self._state)
+        per_device = self._experiment.global_batch_size // self._program.mesh.size
+        for line in (
+            f"work directory {self._files.root}",
+            f"devices {mesh.describe(self._program.mesh)}",
+            f"data {self._dataset.name}: {sizes} examples, "
+            f"image shape {self._dataset.image_shape}",
+            f"model {self._experiment.model.name}: {parameters:,} parameters, state "
+            f"{state.bytes_per_device(self._state) / 1e6:.1f} MB a device",
+            f"batch {self._experiment.global_batch_size} global, {per_device} a device; "
+            f"{self._plan.total_steps:,} steps, "
+            f"{self._plan.total_steps / self._plan.steps_per_epoch:.3g} epochs",
+        ):
+            self._console.message(line)
+
+    def _batch(self, step: int) -> dict[str, jax.Array]:
+        return train_batch(
+            self._dataset.train,
+            self._experiment.global_batch_size,
+            self._experiment.seed,
+            step,
+            self._program.batch_sharding,
+        )
+
+    def _advance(self, train_step: Callable) -> None:
+        """Makes one step, and does what is due after it."""
+        with self._pace.data():
+            batch = self._batch(self.step)
+        self._state, values = train_step(self._state, batch)
+        self.step += 1
+        if self._plan.logs_after(self.step):
+            # The line of the interval before: its values are there by now, so
+            # that fetching them does not stall the devices.
+            self._write_metrics()
+            self._unwritten = (self.step, values)
+        evaluates = self._plan.evaluates_after(self.step)
+        minutes = (time.monotonic() - self._saved_at) / 60
+        saves = self._plan.checkpoints_after(self.step) or (
+            minutes >= self._experiment.checkpoint.every_minutes
+        )
+        if evaluates or saves:
+            self._write_metrics()
+            with self._pace.pause():
+                self._check_finite(values)
+                score = self._validate() if evaluates else None
+                is_best = score is not None and (
+                    self._best_score is None or score > self._best_score
+                )
+                if is_best:
+                    self._best_score = score
+                if saves or is_best:
+                    self._save(score if is_best else None)
+
+    def _write_metrics(self) -> None:
+        """Fetches and writes the line that is due, if one is."""
+        if self._unwritten is None:
+            return
+        step, on_devices = self._unwritten
+        self._unwritten = None
+        values = jax.device_get(on_devices)
+        self._check_finite(values)
+        line = {
+            name: float(values[name])
+            for name in ("loss", "accuracy", "gradient_norm", "learning_rate")
+        }
+        self._write(step, "train", line)
+        self._console.progress(step, self._plan.total_steps, line, self._pace.read())
+
+    def _check_finite(self, values: dict[str, jax.Array]) -> None:
+        bad_step = int(jax.device_get(values["first_nonfinite_step"]))
+        if not bad_step:
+            return
+        self._log.flush()
+        self._checkpoints.wait()
+        good = self._checkpoints.latest_step()
+        kept = f"checkpoint of step {good} in {self._files.checkpoints}" if good else "none yet"
+        raise DivergedError(
+            f"the loss or its gradient was not a finite number at step {bad_step}; training "
+            f"has stopped. Last good state: {kept}.\nTry a smaller "
+            "config.optimizer.learning_rate, or config.optimizer.clip_norm=1, in another "
+            "--workdir"
+        )
+
+    def _validate(self) -> Score:
+        """Evaluates on validation, writes the lines, returns the score."""
+        results = self._evaluate(self._dataset.validation, "validation")
+        for split, result in results.items():
+            self._write(self.step, split, {"loss": result.loss, "accuracy": result.accuracy})
+            self._console.message(
+                f"step {self.step}/{self._plan.total_steps}  {split}  "
+                f"loss {result.loss:.4f}  accuracy {result.accuracy:.4f}"
+            )
+        # Averaged parameters, where they are kept, are the ones to be used.
+        chosen = list(results.values())[-1]
+        return chosen.accuracy, -chosen.loss
+
+    def _evaluate(self, split: Split, name: str) -> dict[str, evaluation.Result]:
+        """Returns results by name: of the parameters, then of their average if kept."""
+        states = {name: self._state}
+        if self._experiment.optimizer.ema_decay:
+            states[f"{name}_ema"] = state.averaged(self._state)
+        return {
+            key: evaluation.evaluate(
+                self._program.eval_step,
+                value,
+                split,
+                self._experiment.evaluation.global_batch_size,
+                self._program.batch_sharding,
+            )
+            for key, value in states.items()
+        }
+
+    def _write(self, step: int, split: str, values: dict[str, float]) -> None:
+        epoch = round(step / self._plan.steps_per_epoch, 4)
+        self._log.write({"step": step, "epoch": epoch, "split": split, **values})
+
+    def _save_unless_saved(self) -> None:
+        self._write_metrics()
+        if self._checkpoints.latest_step() != self.step:
+            self._save(None)
+
+    def _save(self, score: Score | None) -> None:
+        # Metrics first: a checkpoint must never know more than metrics.jsonl.
+        self._log.flush()
+        self._checkpoints.save(self.step, self._state, score)
+        self._saved_at = time.monotonic()
+
+
+_CONTENTS = {
+    "summary.json": "the result",
+    "learning_curves.png": "loss and accuracy over steps",
+    "metrics.jsonl": "all metrics, one JSON object a line",
+    "tensorboard/": "the same as TensorBoard event files",
+    "checkpoints/": "the newest checkpoints and the best one",
+    "experiment.json": "the experiment, with versions",
+}
