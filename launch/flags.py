@@ -1,0 +1,186 @@
+"""From a command line to an experiment and the command's own flags."""
+
+import dataclasses
+import importlib.util
+import pathlib
+import re
+import traceback
+from collections.abc import Callable
+
+from absl import flags
+from ml_collections import config_flags
+
+import configs
+from research import records
+from research.errors import UserError, suggestion
+from research.experiment import Experiment
+
+DEFAULT_CONFIG = pathlib.Path(configs.__file__).parent / "digits_mlp.py"
+
+_OVERRIDE = re.compile(r"--?(?:no)?config\.(?P<path>[^=]+?)(?:=(?P<value>.*))?$", re.DOTALL)
+
+
+def parse(
+    argv: list[str], define: Callable[[flags.FlagValues], None], usage: str
+) -> flags.FlagValues:
+    """Parses the command line of an entry point that takes no experiment.
+
+    Args:
+      argv: arguments after the program's name.
+      define: defines the entry point's flags.
+      usage: what --help shows before the flags.
+
+    Raises:
+      UserError: if an argument is unknown or has the wrong type.
+      SystemExit: after --help.
+    """
+    values = flags.FlagValues()
+    define(values)
+    flags.DEFINE_bool("help", False, "show this help and stop", flag_values=values)
+    try:
+        rest = values(["", *argv])[1:]
+    except flags.Error as error:
+        raise UserError(str(error)) from error
+    if values.help:
+        print(f"{usage.strip()}\n\nFlags:\n{values.get_help()}")
+        raise SystemExit(0)
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r}; flags are given as --name=value")
+    return values
+
+
+def parse_experiment(
+    argv: list[str], define: Callable[[flags.FlagValues], None], usage: str
+) -> tuple[Experiment, flags.FlagValues]:
+    """Parses a command line with --config and overrides --config.FIELD=value.
+
+    Returns:
+      The experiment, checked and frozen, and the values of the other flags.
+
+    Raises:
+      UserError: if a flag, a field, a value or the config file is wrong.
+      SystemExit: after --help.
+    """
+    config_path, argv = _take_config_path(argv)
+    experiment = load_config(config_path)
+    _choose_components(experiment, argv)
+    _check_override_names(experiment, argv)
+
+    def define_all(values: flags.FlagValues) -> None:
+        config_flags.DEFINE_config_dataclass(
+            "config",
+            experiment,
+            "path of a config file; --config.FIELD=value overrides a field",
+            flag_values=values,
+            sys_argv=["", *argv],
+        )
+        define(values)
+
+    values = parse(argv, define_all, usage)
+    experiment = values.config
+    records.check(experiment)
+    records.freeze(experiment)
+    return experiment, values
+
+
+def load_config(path: str | pathlib.Path) -> Experiment:
+    """Runs a config file and returns the experiment of its `get_config()`.
+
+    Raises:
+      UserError: if there is no such file, or it doesn't give an experiment.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        known = [str(p) for p in sorted(DEFAULT_CONFIG.parent.glob("[!_]*.py"))]
+        known = [str(pathlib.Path("configs", pathlib.Path(p).name)) for p in known]
+        raise UserError(
+            f"--config: no file {str(path)!r}.{suggestion(str(path), known)}\n"
+            f"Shipped with Hanok: {', '.join(known)}"
+        )
+    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    if spec is None:
+        raise UserError(f"--config: {path} is not a Python file (*.py)")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        experiment = module.get_config()
+    except UserError:
+        raise
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        line = getattr(error, "lineno", None) or (frames[-1].lineno if frames else "?")
+        raise UserError(
+            f"--config: {path}, line {line}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(experiment, Experiment):
+        raise UserError(
+            f"--config: get_config() in {path} must return an Experiment, "
+            f"not {type(experiment).__name__}"
+        )
+    return experiment
+
+
+def _take_config_path(argv: list[str]) -> tuple[str | pathlib.Path, list[str]]:
+    """Splits --config=PATH (or --config PATH) off the arguments."""
+    path, rest, i = DEFAULT_CONFIG, [], 0
+    while i < len(argv):
+        name, equals, value = argv[i].partition("=")
+        if name in ("--config", "-config"):
+            if not equals:
+                i += 1
+                if i == len(argv):
+                    raise UserError("--config: give the path of a config file")
+                value = argv[i]
+            path = value
+        else:
+            rest.append(argv[i])
+        i += 1
+    return path, rest
+
+
+def _overrides(argv: list[str]) -> list[tuple[str, str | None]]:
+    """Returns (field path, value) of every --config.FIELD in the arguments."""
+    found = []
+    for i, argument in enumerate(argv):
+        if match := _OVERRIDE.match(argument):
+            value = match["value"]
+            if value is None and i + 1 < len(argv) and not argv[i + 1].startswith("-"):
+                value = argv[i + 1]
+            found.append((match["path"], value))
+    return found
+
+
+def _choose_components(experiment: Experiment, argv: list[str]) -> None:
+    """Applies --config.COMPONENT.name=…, which decides what fields there are."""
+    overrides = dict(_overrides(argv))
+    for path, owner, field_name in list(records.components(experiment)):
+        if name := overrides.get(f"{path}.name"):
+            records.choose(owner, field_name, name, f"config.{path}")
+
+
+def _check_override_names(experiment: Experiment, argv: list[str]) -> None:
+    fields = dict(records.paths(experiment))
+    for path, value in _overrides(argv):
+        if path not in fields:
+            raise UserError(
+                f"--config.{path}: there is no such field.{suggestion(path, fields)}\n"
+                "--dry_run prints all fields of an experiment"
+            )
+        if value is None and fields[path].type is not bool:
+            raise UserError(
+                f"--config.{path} takes {records.type_name(fields[path].type)}; give it as "
+                f"--config.{path}=value"
+            )
+
+
+def describe(experiment: Experiment) -> str:
+    """Returns the experiment as lines "--config.field=value", ready to be copied."""
+    values = dataclasses.asdict(experiment)
+
+    def look_up(path):
+        value = values
+        for part in path.split("."):
+            value = value[part]
+        return value
+
+    return "\n".join(f"--config.{p}={look_up(p)}" for p, _ in records.paths(experiment))
