@@ -1,0 +1,13 @@
+"""What all tests share."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_directory(tmp_path_factory):
+    """Keeps the user's cache out of the tests."""
+    os.environ["HANOK_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
