@@ -9,7 +9,7 @@ from jax.sharding import Sharding
 
 from research.data.feed import evaluation_batches
 from research.data.splits import Split
-from research.state import TrainState
+from research.state import TrainState, averaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,28 @@ def evaluate(
     (sums,) = jax.device_get(unfetched)
     loss, confusion = loss + float(sums["loss"]), confusion + sums["confusion"]
     return Result(loss=loss / len(split), confusion=np.asarray(confusion, np.int64))
+
+
+def evaluate_with_average(
+    eval_step: Callable[[TrainState, dict[str, jax.Array]], dict[str, jax.Array]],
+    state: TrainState,
+    split: Split,
+    name: str,
+    global_batch_size: int,
+    sharding: Sharding,
+) -> dict[str, Result]:
+    """Evaluates the parameters and, where it is kept, their average.
+
+    Returns:
+      Results by name: `name`, then `name`_ema.
+    """
+    states = {name: state}
+    if state.ema_params:
+        states[f"{name}_ema"] = averaged(state)
+    return {
+        key: evaluate(eval_step, value, split, global_batch_size, sharding)
+        for key, value in states.items()
+    }
 
 
 def confusion_table(result: Result, class_names: tuple[str, ...]) -> str:

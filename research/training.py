@@ -279,20 +279,14 @@ class Run:
         return chosen.accuracy, -chosen.loss
 
     def _evaluate(self, split: Split, name: str) -> dict[str, evaluation.Result]:
-        """Returns results by name: of the parameters, then of their average if kept."""
-        states = {name: self._state}
-        if self._experiment.optimizer.ema_decay:
-            states[f"{name}_ema"] = state.averaged(self._state)
-        return {
-            key: evaluation.evaluate(
-                self._program.eval_step,
-                value,
-                split,
-                self._experiment.evaluation.global_batch_size,
-                self._program.batch_sharding,
-            )
-            for key, value in states.items()
-        }
+        return evaluation.evaluate_with_average(
+            self._program.eval_step,
+            self._state,
+            split,
+            name,
+            self._experiment.evaluation.global_batch_size,
+            self._program.batch_sharding,
+        )
 
     def _write(self, step: int, split: str, values: dict[str, float]) -> None:
         epoch = round(step / self._plan.steps_per_epoch, 4)

@@ -1,0 +1,52 @@
+"""Evaluates a checkpoint of a run on one of its splits.
+
+    python -m launch.evaluate --workdir=runs/a
+    python -m launch.evaluate --workdir=runs/a --best --split=validation
+
+Prints accuracy, loss and the confusion matrix. Exit codes: 0 done, 2 bad input.
+"""
+
+from absl import flags
+
+from launch import cli
+from launch.flags import parse
+from research.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command; returns its exit code."""
+    values = parse(argv, _define, __doc__)
+    if not values.workdir:
+        raise UserError("--workdir: give the work directory of a run")
+    if values.best and values.step is not None:
+        raise UserError("--best and --step exclude each other; give one of them")
+    from research.evaluation import confusion_table
+    from research.program import enable_compilation_cache
+    from research.restoring import evaluate_checkpoint
+
+    enable_compilation_cache()
+    evaluated = evaluate_checkpoint(values.workdir, values.split, values.step, values.best)
+    for name, result in evaluated.results.items():
+        print(
+            f"step {evaluated.step}  {name}  accuracy {result.accuracy:.4f}  "
+            f"loss {result.loss:.4f}  ({result.examples} examples)"
+        )
+        print(confusion_table(result, evaluated.class_names))
+    return cli.SUCCESS
+
+
+def _define(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", "", "work directory of the run", flag_values=values)
+    flags.DEFINE_integer(
+        "step", None, "step of the checkpoint; the newest unless given", flag_values=values
+    )
+    flags.DEFINE_bool(
+        "best", False, "the best checkpoint by validation instead", flag_values=values
+    )
+    flags.DEFINE_enum("split", "test", SPLITS, "what to evaluate on", flag_values=values)
+
+
+if __name__ == "__main__":
+    cli.run(main)
