@@ -19,6 +19,7 @@ def run(main: Callable[[list[str]], int]) -> None:
     """Runs an entry point on the command line and exits with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("research").setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's notes on itself
     sys.exit(guarded(main, sys.argv[1:]))
 
 

@@ -31,6 +31,8 @@ class Checkpoints:
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
+                # Without a best_fn Orbax would not write scores at all.
+                best_fn=lambda score: score["accuracy"],
                 # Only a checkpoint that was the best so far has a score, so the
                 # best is the newest that has one.
                 preservation_policy=policies.AnyPreservationPolicy(
