@@ -5,7 +5,8 @@ import importlib.util
 import pathlib
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -17,11 +18,16 @@ from research.experiment import Experiment
 
 DEFAULT_CONFIG = pathlib.Path(configs.__file__).parent / "digits_mlp.py"
 
+_FLAGS_OF_ABSL = ("flagfile", "undefok")
+_ILLEGAL_VALUE = re.compile(r"flag --(?P<name>[^=]+)=(?P<value>.*?): ", re.DOTALL)
 _OVERRIDE = re.compile(r"--?(?:no)?config\.(?P<path>[^=]+?)(?:=(?P<value>.*))?$", re.DOTALL)
 
 
 def parse(
-    argv: list[str], define: Callable[[flags.FlagValues], None], usage: str
+    argv: list[str],
+    define: Callable[[flags.FlagValues], None],
+    usage: str,
+    fields: Mapping[str, Any] | None = None,
 ) -> flags.FlagValues:
     """Parses the command line of an entry point that takes no experiment.
 
@@ -29,6 +35,8 @@ def parse(
       argv: arguments after the program's name.
       define: defines the entry point's flags.
       usage: what --help shows before the flags.
+      fields: path of an experiment's field, such as "optimizer.learning_rate"
+        -> its type; these flags are named --config.PATH.
 
     Raises:
       UserError: if an argument is unknown or has the wrong type.
@@ -40,9 +48,9 @@ def parse(
     try:
         rest = values(["", *argv])[1:]
     except flags.Error as error:
-        raise UserError(str(error)) from error
+        raise UserError(_readable(str(error), fields or {})) from error
     if values.help:
-        print(f"{usage.strip()}\n\nFlags:\n{values.get_help()}")
+        print(f"{usage.strip()}\n\n{_describe_flags(values, fields or {})}")
         raise SystemExit(0)
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r}; flags are given as --name=value")
@@ -70,13 +78,14 @@ def parse_experiment(
         config_flags.DEFINE_config_dataclass(
             "config",
             experiment,
-            "path of a config file; --config.FIELD=value overrides a field",
+            "path of a config file; configs/digits_mlp.py unless given",
             flag_values=values,
             sys_argv=["", *argv],
         )
         define(values)
 
-    values = parse(argv, define_all, usage)
+    fields = {path: field.type for path, field in records.paths(experiment)}
+    values = parse(argv, define_all, usage, fields)
     experiment = values.config
     records.check(experiment)
     records.freeze(experiment)
@@ -118,6 +127,28 @@ def load_config(path: str | pathlib.Path) -> Experiment:
             f"not {type(experiment).__name__}"
         )
     return experiment
+
+
+def _describe_flags(values: flags.FlagValues, fields: Mapping[str, Any]) -> str:
+    """Returns the flags with their help, and the experiment's fields with their types."""
+    lines = ["Flags:"]
+    for name in sorted(values):
+        if not name.startswith(("config.", *_FLAGS_OF_ABSL)):
+            lines.append(f"  --{name:<15}{values[name].help}")
+    if fields:
+        lines.append("\nFields of the experiment, given as --config.FIELD=value:")
+        width = max(map(len, fields)) + 2
+        lines += [f"  {path:<{width}}{records.type_name(type_)}" for path, type_ in fields.items()]
+    return "\n".join(lines)
+
+
+def _readable(error: str, fields: Mapping[str, Any]) -> str:
+    """Says what a flag takes, where absl quotes the exception of its parser."""
+    match = _ILLEGAL_VALUE.match(error)
+    path = match and match["name"].removeprefix("config.")
+    if path not in fields:
+        return error
+    return f"--config.{path}: takes {records.type_name(fields[path])}, not {match['value']!r}"
 
 
 def _take_config_path(argv: list[str]) -> tuple[str | pathlib.Path, list[str]]:

@@ -33,9 +33,9 @@ def main(argv: list[str]) -> int:
 
 def _dry_run(experiment) -> int:
     from research.data.splits import open_dataset
-    from research.models.network import table_of_layers
+    from research.models.table import table_of_layers
 
-    print(describe(experiment))
+    print(f"{describe(experiment)}\n")
     dataset = open_dataset(experiment.data)
     experiment.model.check_input(dataset.image_shape)
     print(table_of_layers(experiment.model, len(dataset.class_names), dataset.image_shape))
@@ -47,7 +47,9 @@ def _define(values: flags.FlagValues) -> None:
         "workdir", "", "where everything is written; runs/NAME unless given", flag_values=values
     )
     flags.DEFINE_bool(
-        "dry_run", False, "print the experiment and the model's layers, then stop",
+        "dry_run",
+        False,
+        "print the experiment and the model's layers, then stop",
         flag_values=values,
     )
 

@@ -42,6 +42,16 @@ class Record:
         object.__setattr__(self, name, value)
 
 
+def table(base: type["Record"], names: Mapping[str, Any]) -> dict[str, type]:
+    """Returns name -> class of the components among a module's names.
+
+    Components are the subclasses of `base` whose `name` field has a default;
+    importing one into the module whose `globals()` is given adds it.
+    """
+    classes = [c for c in names.values() if isinstance(c, type) and issubclass(c, base)]
+    return {cls.name: cls for cls in classes if hasattr(cls, "name")}
+
+
 def choice(table: Mapping[str, type], default: str, otherwise: type | None = None):
     """Returns a field that holds a component of `table`.
 
@@ -199,12 +209,24 @@ def difference(old: Record, new: Record) -> list[str]:
 
 def type_name(annotation: Any) -> str:
     """Returns how a field's type is called in messages."""
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    if annotation in names:
-        return names[annotation]
     if typing.get_origin(annotation) is tuple:
-        return f"a tuple such as (…,) of {type_name(typing.get_args(annotation)[0])}"
-    return getattr(annotation, "__name__", str(annotation))
+        return (
+            f"a {_plural(annotation).replace('tuples', 'tuple', 1)} such as {_sample(annotation)}"
+        )
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return names.get(annotation) or getattr(annotation, "__name__", str(annotation))
+
+
+def _plural(annotation: Any) -> str:
+    if typing.get_origin(annotation) is tuple:
+        return f"tuples of {_plural(typing.get_args(annotation)[0])}"
+    return {int: "whole numbers", float: "numbers", str: "texts"}.get(annotation, str(annotation))
+
+
+def _sample(annotation: Any) -> str:
+    if typing.get_origin(annotation) is tuple:
+        return f"({_sample(typing.get_args(annotation)[0])},)"
+    return {int: "32", float: "0.5", str: "'a'"}.get(annotation, "…")
 
 
 def _get(record: Record, path: str) -> Any:

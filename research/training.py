@@ -187,8 +187,7 @@ class Run:
         for line in (
             f"work directory {self._files.root}",
             f"devices {mesh.describe(self._program.mesh)}",
-            f"data {self._dataset.name}: {sizes} examples, "
-            f"image shape {self._dataset.image_shape}",
+            f"data {self._dataset.name}: {sizes} examples, image shape {self._dataset.image_shape}",
             f"model {self._experiment.model.name}: {parameters:,} parameters, state "
             f"{state.bytes_per_device(self._state) / 1e6:.1f} MB a device",
             f"batch {self._experiment.global_batch_size} global, {per_device} a device; "
@@ -257,12 +256,15 @@ class Run:
         self._log.flush()
         self._checkpoints.wait()
         good = self._checkpoints.latest_step()
-        kept = f"checkpoint of step {good} in {self._files.checkpoints}" if good else "none yet"
+        kept = (
+            f"The checkpoint of step {good} in {self._files.checkpoints} is good"
+            if good
+            else "No checkpoint had been saved yet"
+        )
         raise DivergedError(
             f"the loss or its gradient was not a finite number at step {bad_step}; training "
-            f"has stopped. Last good state: {kept}.\nTry a smaller "
-            "config.optimizer.learning_rate, or config.optimizer.clip_norm=1, in another "
-            "--workdir"
+            f"has stopped. {kept}.\nTry a smaller --config.optimizer.learning_rate, or "
+            "--config.optimizer.clip_norm=1, in another --workdir"
         )
 
     def _validate(self) -> Score:

@@ -68,7 +68,7 @@ def open_workdir(path: str) -> Workdir:
             pass
     except OSError as error:
         raise UserError(
-            f"work directory {root} is not writable: {error.strerror}. "
+            f"work directory {root} can't be written to: {error.strerror}. "
             "Choose another one with --workdir=…"
         ) from error
     return Workdir(root)

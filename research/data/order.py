@@ -24,9 +24,7 @@ def shuffled(count: int, *key: int) -> np.ndarray:
     return np.argsort(draws, kind="stable")
 
 
-def batch_positions(
-    num_examples: int, global_batch_size: int, seed: int, step: int
-) -> np.ndarray:
+def batch_positions(num_examples: int, global_batch_size: int, seed: int, step: int) -> np.ndarray:
     """Returns the positions of the examples of one training step, int64 [batch].
 
     Training reads an endless stream of epochs, each a permutation of all

@@ -49,8 +49,10 @@ def prepare(name: str, directory: str, download_dir: str) -> str:
 
 
 def _require_tensorflow() -> None:
-    # Its log must be quiet before it is imported.
+    # Its log must be quiet before it is imported; what oneDNN has to say comes
+    # before any log level applies.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         import tensorflow  # noqa: F401
     except ImportError as error:

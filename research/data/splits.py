@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from research.data import DATASETS
 from research.data.base import Data, Examples
 from research.data.order import shuffled
-from research.errors import UserError
+from research.data.tfds_images import UnknownDataSet
+from research.errors import UserError, listing, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,12 @@ def open_dataset(data: Data) -> Dataset:
     Raises:
       UserError: if the data is not there, or not what it should be.
     """
-    source = data.open()
+    try:
+        source = data.open()
+    except UnknownDataSet as error:
+        raise UserError(
+            f"config.data.name: {error}\nHanok itself has: {listing(DATASETS)}.{suggestion(data.name, DATASETS)}"
+        ) from error
     given = source.splits
     num_classes = len(source.class_names)
     train = _read(data.name, "train", given["train"], num_classes)
@@ -162,7 +169,9 @@ def channel_statistics(split: Split, chunk: int = 4096) -> tuple[np.ndarray, np.
 def _groups_of_identical_images(split: Split) -> np.ndarray:
     """Returns an id for every image, int64 [n]; identical images share it."""
     digests = [
-        hashlib.blake2b(np.ascontiguousarray(split.examples.images[i]).data, digest_size=16).digest()
+        hashlib.blake2b(
+            np.ascontiguousarray(split.examples.images[i]).data, digest_size=16
+        ).digest()
         for i in split.indices
     ]
     return np.unique(np.asarray(digests, "S16"), return_inverse=True)[1]

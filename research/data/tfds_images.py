@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 RECORDS_PER_READ = 256
 
-OWN_DATA_SETS = ("digits", "folder")
-
 WELL_KNOWN = (
     "beans",
     "caltech101",
@@ -44,6 +42,10 @@ WELL_KNOWN = (
     "tf_flowers",
 )
 """Names shown to whoever misspells one; any other of the catalogue works too."""
+
+
+class UnknownDataSet(UserError):
+    """No data set of the catalogue has this name."""
 
 
 @record
@@ -150,7 +152,7 @@ def find_builder(name: str, directory: str):
     """Returns the TFDS builder of a data set, prepared or not.
 
     Raises:
-      UserError: if no data set has this name, with those that have one.
+      UnknownDataSet: if no data set has this name, with those that have one.
     """
     import logging
 
@@ -161,11 +163,10 @@ def find_builder(name: str, directory: str):
     try:
         return tfds.builder(name, data_dir=directory)
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
-        candidates = [*OWN_DATA_SETS, *tfds.list_builders(with_community_datasets=False)]
-        raise UserError(
-            f"no data set is called {name!r}.{suggestion(name, candidates)}\n"
-            f"Known here: {listing(OWN_DATA_SETS)}\n"
-            f"From TensorFlow Datasets, among others: {listing(WELL_KNOWN)}\n"
+        known = tfds.list_builders(with_community_datasets=False)
+        raise UnknownDataSet(
+            f"no data set is called {name!r}.{suggestion(name, known)}\n"
+            f"TensorFlow Datasets has, among others: {listing(WELL_KNOWN)}\n"
             "All of them: https://www.tensorflow.org/datasets/catalog/overview#image_classification"
         ) from error
 
@@ -184,7 +185,7 @@ def _supervised_keys(builder) -> tuple[str, str]:
     import numpy as np
     import tensorflow_datasets as tfds
 
-    features = builder.info.features
+    features = dict(builder.info.features.items())
     keys = builder.info.supervised_keys or ("image", "label")
     image, label = (features.get(key) for key in keys[:2])
     if (

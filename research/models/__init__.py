@@ -1,15 +1,12 @@
 """Models: typed options and the pure functions they stand for.
 
-To add a model, write one file beside `mlp.py` and add one line to `MODELS`.
+Every model that is imported here can be chosen by its name: to add one, write
+a file beside `mlp.py` and import it with one line.
 """
 
 from research.models.base import Model
 from research.models.cnn import Cnn
 from research.models.mlp import Mlp
+from research.records import table
 
-MODELS = {
-    "mlp": Mlp,
-    "cnn": Cnn,
-}
-
-__all__ = ["MODELS", "Model"]
+MODELS = table(Model, globals())

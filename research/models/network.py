@@ -56,21 +56,6 @@ def network(model: Model, num_classes: int) -> Network:
     return Network(_Classifier(model, num_classes))
 
 
-def table_of_layers(model: Model, num_classes: int, image_shape: tuple[int, int, int]) -> str:
-    """Returns a table of layers for one image: shapes, parameters, FLOPs, bytes.
-
-    FLOPs are XLA's count for the forward pass and for forward + backward.
-    """
-    return _Classifier(model, num_classes).tabulate(
-        jax.random.key(0),
-        jnp.zeros((1, *image_shape)),
-        train=False,
-        compute_flops=True,
-        compute_vjp_flops=True,
-        console_kwargs={"width": 120, "force_terminal": False},
-    )
-
-
 class _Classifier(nn.Module):
     model: Model
     num_classes: int

@@ -1,19 +1,12 @@
 """Optimizers: typed options and the optax chains they stand for.
 
-To add an optimizer, write one file beside `adam.py` and add one line to
-`OPTIMIZERS`.
+Every optimizer that is imported here can be chosen by its name: to add one,
+write a file beside `adam.py` and import it with one line.
 """
 
 from research.optimizers.adam import Adam, AdamW
 from research.optimizers.base import Optimizer
 from research.optimizers.sgd import Momentum, Nesterov, Sgd
+from research.records import table
 
-OPTIMIZERS = {
-    "sgd": Sgd,
-    "momentum": Momentum,
-    "nesterov": Nesterov,
-    "adam": Adam,
-    "adamw": AdamW,
-}
-
-__all__ = ["OPTIMIZERS", "Optimizer"]
+OPTIMIZERS = table(Optimizer, globals())

@@ -6,7 +6,7 @@ is made with its value at 0.
 
 from typing import TYPE_CHECKING
 
-from research.records import Record, record, require
+from research.records import Record, record, require, table
 
 if TYPE_CHECKING:
     import optax
@@ -127,12 +127,7 @@ class OneCycle(Schedule):
         require(0 < self.end_factor <= 1, f"{path}.end_factor", "must lie in (0, 1]")
 
 
-SCHEDULES = {
-    "constant": Constant,
-    "warmup_cosine": WarmupCosine,
-    "step": Step,
-    "one_cycle": OneCycle,
-}
+SCHEDULES = table(Schedule, globals())
 
 
 def _require_share(value: float, path: str) -> None:
