@@ -183,10 +183,13 @@ def _overrides(argv: list[str]) -> list[tuple[str, str | None]]:
 
 def _choose_components(experiment: Experiment, argv: list[str]) -> None:
     """Applies --config.COMPONENT.name=…, which decides what fields there are."""
-    overrides = dict(_overrides(argv))
-    for path, owner, field_name in list(records.components(experiment)):
-        if name := overrides.get(f"{path}.name"):
-            records.choose(owner, field_name, name, f"config.{path}")
+    names = {path: name for path, name in _overrides(argv) if path.endswith(".name") and name}
+    # From the outside in: a new component brings components of its own.
+    for path in sorted(names, key=lambda path: path.count(".")):
+        component = path.removesuffix(".name")
+        for candidate, owner, field_name in records.components(experiment):
+            if candidate == component:
+                records.choose(owner, field_name, names[path], f"config.{component}")
 
 
 def _check_override_names(experiment: Experiment, argv: list[str]) -> None:

@@ -1,21 +1,12 @@
 """A run that was stopped and resumed equals one that was not, bit for bit."""
 
-import io
-
 import jax
 import numpy as np
 import pytest
 
-from launch.flags import parse_experiment
-from research import workdir
-from research.checkpoints import Checkpoints
-from research.console import Console
-from research.data.splits import open_dataset
-from research.experiment import timetable
-from research.program import make_program
-from research.training import train
+from tests.runs import experiment, final_state, run
 
-OVERRIDES = [
+COMMON = [
     "--config.steps=50",
     "--config.logging.every_steps=7",
     "--config.logging.tensorboard=false",
@@ -23,41 +14,62 @@ OVERRIDES = [
     "--config.optimizer.ema_decay=0.9",
     "--config.model.batch_norm=true",
 ]
+EXPERIMENTS = {
+    "mlp": COMMON,
+    "cnn": [
+        *COMMON,
+        "--config.model.name=cnn",
+        "--config.model.stages=((4,),(8,))",
+        "--config.model.dropout_rate=0.3",
+        "--config.model.compute_dtype=bfloat16",
+        "--config.optimizer.name=momentum",
+        "--config.optimizer.accumulate_steps=3",
+        "--config.optimizer.clip_norm=1",
+        "--config.optimizer.l1=1e-4",
+        "--config.optimizer.schedule.name=one_cycle",
+    ],
+}
 
 
-def experiment():
-    return parse_experiment(OVERRIDES, lambda values: None, "")[0]
-
-
-def final_state(path):
-    chosen = experiment()
-    dataset = open_dataset(chosen.data)
-    program = make_program(chosen, timetable(chosen, len(dataset.train)), dataset)
-    checkpoints = Checkpoints(workdir.open_workdir(str(path)).checkpoints, read_only=True)
-    return checkpoints.restore(checkpoints.latest_step(), program.state_shapes)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def uninterrupted(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("uninterrupted")
-    train(experiment(), str(path), Console(io.StringIO()))
-    return path
+    chosen = experiment(*EXPERIMENTS[request.param])
+    run(chosen, path)
+    return chosen, path
 
 
 # An epoch is 19.7 steps long: inside the first, at its end, in the second, at
-# a checkpoint, and between two lines of metrics.
-@pytest.mark.parametrize("stop_after", [3, 20, 30, 43])
+# a checkpoint, between two lines of metrics and two updates, before the end.
+@pytest.mark.parametrize("stop_after", [3, 20, 30, 43, 49])
 def test_resumed_run_equals_uninterrupted_one(uninterrupted, tmp_path, stop_after):
-    steps = iter(range(1, 100))
-    outcome = train(
-        experiment(),
-        str(tmp_path),
-        Console(io.StringIO()),
-        lambda: "test" if next(steps) == stop_after else "",
-    )
-    assert outcome.stopped == "test" and outcome.step == stop_after
-    train(experiment(), str(tmp_path), Console(io.StringIO()))
+    chosen, whole = uninterrupted
+    stopped = run(chosen, tmp_path, stop_after)
+    assert stopped.stopped == "test" and stopped.step == stop_after
+    run(chosen, tmp_path)
 
-    expected, resumed = final_state(uninterrupted), final_state(tmp_path)
+    expected, resumed = final_state(chosen, whole), final_state(chosen, tmp_path)
     jax.tree.map(np.testing.assert_array_equal, expected, resumed)
-    assert (tmp_path / "metrics.jsonl").read_text() == (uninterrupted / "metrics.jsonl").read_text()
+    assert (tmp_path / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+
+
+def test_stopping_at_every_few_steps_changes_nothing(uninterrupted, tmp_path):
+    chosen, whole = uninterrupted
+    while run(chosen, tmp_path, stop_after=11).stopped:
+        pass
+    jax.tree.map(
+        np.testing.assert_array_equal, final_state(chosen, whole), final_state(chosen, tmp_path)
+    )
+    assert (tmp_path / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+
+
+def test_every_line_of_metrics_is_there_once(uninterrupted):
+    _, whole = uninterrupted
+    from research.metrics import read
+
+    steps = {
+        split: [line["step"] for line in read(whole / "metrics.jsonl") if line["split"] == split]
+        for split in ("train", "validation", "validation_ema")
+    }
+    assert steps["train"] == [7, 14, 21, 28, 35, 42, 49, 50]
+    assert steps["validation"] == steps["validation_ema"] == [50]

@@ -1,0 +1,196 @@
+"""`python -m launch.train`, from the command line to the files it leaves."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from launch import cli, train
+from research.metrics import read
+
+SHORT = [
+    "--config.steps=30",
+    "--config.logging.every_steps=10",
+    "--config.logging.tensorboard=false",
+]
+
+
+def run(*argv):
+    return cli.guarded(train.main, list(argv))
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory):
+    """The README's first run: (work directory, what was printed)."""
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    finished = subprocess.run(
+        [sys.executable, "-m", "launch.train", f"--workdir={path}"], capture_output=True, text=True
+    )
+    assert finished.returncode == cli.SUCCESS, finished.stderr
+    return path, finished
+
+
+def test_the_default_reaches_97_percent_on_test(default):
+    path, _ = default
+    assert json.loads((path / "summary.json").read_text())["test"]["accuracy"] >= 0.97
+
+
+def test_it_prints_accuracy_devices_cost_and_where_its_files_are(default):
+    path, finished = default
+    accuracy = json.loads((path / "summary.json").read_text())["test"]["accuracy"]
+    assert f"test accuracy {accuracy:.4f}" in finished.stdout
+    for promised in (
+        "devices ",
+        "mesh data:",
+        "parameters",
+        "compiled in",
+        "compilation cache",
+        "steps/s",
+        "examples/s",
+        "ETA",
+        str(path),
+    ):
+        assert promised in finished.stdout
+    assert finished.stderr == ""
+
+
+def test_it_leaves_all_files_it_names(default):
+    path, finished = default
+    listed = finished.stdout.split(f"wrote {path}:")[1].split("\n")
+    names = [line.split()[0] for line in listed if line.strip()]
+    assert set(names) == {
+        "summary.json", "learning_curves.png", "metrics.jsonl",
+        "tensorboard/", "checkpoints/", "experiment.json",
+    }  # fmt: skip
+    assert all((path / name).exists() for name in names)
+    assert (path / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_summary_says_what_ran_and_how_well(default):
+    path, _ = default
+    summary = json.loads((path / "summary.json").read_text())
+    assert summary["test"]["examples"] == 359
+    assert summary["versions"].keys() >= {"hanok", "python", "jax", "flax", "optax"}
+    assert summary["parameters"] == 64 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10
+    validation = [line for line in read(path / "metrics.jsonl") if line["split"] == "validation"]
+    assert summary["best_validation_accuracy"] == max(line["accuracy"] for line in validation)
+
+
+def test_a_finished_run_is_not_trained_again(default, capsys):
+    path, _ = default
+    metrics = (path / "metrics.jsonl").read_bytes()
+    summary = json.loads((path / "summary.json").read_text())
+    assert run(f"--workdir={path}") == cli.SUCCESS
+    assert "compiled" not in capsys.readouterr().out
+    assert (path / "metrics.jsonl").read_bytes() == metrics
+    assert json.loads((path / "summary.json").read_text())["test"] == summary["test"]
+
+
+def test_a_changed_experiment_is_refused_with_a_diff(default, capsys):
+    path, _ = default
+    code = run(f"--workdir={path}", "--config.seed=1", "--config.model.widths=(32,)")
+    said = capsys.readouterr().err
+    assert code == cli.BAD_INPUT
+    assert "config.seed: 0 -> 1\n" in said
+    assert "config.model.widths: (128, 64) -> (32,)\n" in said
+    assert said.count("->") == 3  # the two, and the legend
+
+
+def test_dry_run_prints_experiment_and_layers_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("--dry_run", "--config.model.widths=(8,)") == cli.SUCCESS
+    shown = capsys.readouterr().out
+    assert "--config.model.widths=(8,)" in shown
+    total = next(line for line in shown.splitlines() if line.startswith("total"))
+    parameters = 64 * 8 + 8 + 8 * 10 + 10
+    assert f"{parameters:,}" in total and f"{4 * parameters:,}" in total
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["--config.global_batch_size=5000"], "larger than the training split of 1259 examples"),
+        (
+            ["--config.model.name=cnn", "--config.model.stages=((4,),(4,),(4,),(4,))"],
+            "images of 8×8 pixels are too small: 4 stages with pooling by 2 need at least 16×16",
+        ),
+        (["--config.data.name=digit"], "Hanok itself has: digits, folder. Did you mean 'digits'?"),
+        (["--config.data.name=fashion_mnst"], "Did you mean 'fashion_mnist'?"),
+        (
+            ["--config.data.name=mnist", "--config.data.data_dir=not_there"],
+            "python -m launch.prepare_data --dataset=mnist --data_dir=not_there",
+        ),
+    ],
+)
+def test_an_experiment_that_cannot_run_leaves_no_claim(tmp_path, capsys, overrides, message):
+    assert run(f"--workdir={tmp_path / 'run'}", *overrides) == cli.BAD_INPUT
+    assert message in capsys.readouterr().err
+    # The same directory is free for the mended command.
+    assert not (tmp_path / "run" / "experiment.json").exists()
+
+
+def test_a_work_directory_that_cannot_be_written_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(f"--workdir={tmp_path / 'file' / 'run'}") == cli.BAD_INPUT
+    assert f"{tmp_path / 'file' / 'run'} can't be written to" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
+    overrides = [
+        f"--workdir={tmp_path}", *SHORT,
+        "--config.checkpoint.every_steps=4",
+        "--config.optimizer.name=sgd",
+        "--config.optimizer.schedule.name=step",
+        "--config.optimizer.schedule.boundaries=(0.5,)",
+        "--config.optimizer.schedule.factor=1e30",
+    ]  # fmt: skip
+    assert run(*overrides) == cli.DIVERGED
+    said = capsys.readouterr().err
+    # The 16th update is the first with the huge learning rate.
+    assert "not a finite number at step 17" in said
+    assert "The checkpoint of step 16" in said
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir())[-1] == "16"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
+    command = [
+        sys.executable, "-m", "launch.train", f"--workdir={tmp_path}",
+        "--config.steps=4000", "--config.logging.every_steps=10",
+        "--config.logging.tensorboard=false", "--config.evaluation.every_epochs=1000",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while b"ETA" not in process.stdout.readline():
+            pass
+        time.sleep(0.2)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == cli.STOPPED, errors
+    assert errors == b""
+    saved = re.search(rf"stopped by {number.name} after step (\d+);", output.decode())[1]
+    assert (tmp_path / "checkpoints" / saved).is_dir()
+    resumed = subprocess.run(command, capture_output=True, text=True)
+    assert resumed.returncode == cli.SUCCESS
+    assert f"resuming after step {saved}" in resumed.stdout
+    steps = [line["step"] for line in read(tmp_path / "metrics.jsonl") if line["split"] == "train"]
+    assert steps == list(range(10, 4001, 10))
+
+
+def test_training_resuming_and_evaluating_never_import_tensorflow(tmp_path):
+    script = textwrap.dedent(f"""
+        import sys
+        from launch import cli, evaluate, train
+        argv = ["--workdir={tmp_path}", "--config.steps=5"]
+        assert cli.guarded(train.main, argv) == 0
+        assert cli.guarded(train.main, argv) == 0
+        assert cli.guarded(evaluate.main, argv[:1]) == 0
+        found = [name for name in sys.modules if name.split(".")[0] == "tensorflow"]
+        assert not found, found
+    """)
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
