@@ -65,18 +65,17 @@ class Checkpoints:
           score: its score, if it is the best so far.
 
         Raises:
-          UserError: if an earlier save has failed, or this one is refused.
+          UserError: if an earlier save has failed, or the step is not a later one.
         """
+        latest = self.latest_step()
+        if latest is not None and step <= latest:
+            raise UserError(
+                f"the checkpoint of step {step} was refused: {self._directory} holds step "
+                f"{latest}. Is another run using this work directory?"
+            )
         metrics = None if score is None else {"accuracy": score[0], "loss": -score[1]}
         with _errors_of_saving(self._directory):
-            saved = self._manager.save(
-                step, args=ocp.args.StandardSave(state), metrics=metrics, force=True
-            )
-        if not saved:
-            raise UserError(
-                f"the checkpoint of step {step} was refused by {self._directory}, which holds "
-                f"step {self.latest_step()}: is another run using this work directory?"
-            )
+            self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
 
     def wait(self) -> None:
         """Returns once all saves are on the disk.

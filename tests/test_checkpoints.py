@@ -1,0 +1,103 @@
+"""Which checkpoints stay, and what is said about those that can't be used."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.checkpoints import Checkpoints, with_shardings
+from research.errors import UserError
+from research.mesh import make_mesh, state_shardings
+
+
+def state(step):
+    return {"step": jnp.asarray(step, jnp.int32), "params": {"w": jnp.full((3, 2), float(step))}}
+
+
+def shapes():
+    tree = jax.eval_shape(lambda: state(0))
+    return with_shardings(tree, state_shardings(make_mesh(), tree))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "checkpoints"
+
+
+def save_all(folder, scores, keep):
+    checkpoints = Checkpoints(folder, keep=keep)
+    for step, score in scores.items():
+        checkpoints.save(step, state(step), score)
+    checkpoints.close()
+    return Checkpoints(folder, read_only=True)
+
+
+def test_what_was_saved_is_restored(folder):
+    checkpoints = save_all(folder, {3: None}, keep=1)
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(3, shapes()), state(3))
+
+
+def test_the_newest_and_the_best_stay(folder):
+    scores = {1: (0.5, -1.0), 2: (0.7, -1.0), 3: None, 4: None, 5: None}
+    checkpoints = save_all(folder, scores, keep=2)
+    assert checkpoints.steps() == [2, 4, 5]
+    assert checkpoints.latest_step() == 5
+    assert checkpoints.best() == (2, (0.7, -1.0))
+
+
+def test_without_scores_there_is_no_best(folder):
+    assert save_all(folder, {1: None}, keep=1).best() is None
+
+
+def test_the_state_may_be_donated_while_it_is_being_written(folder):
+    checkpoints = Checkpoints(folder)
+    donated = state(1)
+    checkpoints.save(1, donated)
+    jax.block_until_ready(
+        jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s), donate_argnums=0)(donated)
+    )
+    checkpoints.close()
+    restored = Checkpoints(folder, read_only=True).restore(1, shapes())
+    jax.tree.map(np.testing.assert_array_equal, restored, state(1))
+
+
+def test_an_older_step_than_the_newest_is_refused(folder):
+    checkpoints = Checkpoints(folder, keep=2)
+    checkpoints.save(5, state(5))
+    checkpoints.wait()
+    with pytest.raises(UserError, match="step 4 was refused: .* holds step 5. Is another run"):
+        checkpoints.save(4, state(4))
+    checkpoints.close()
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(folder):
+    checkpoints = save_all(folder, {1: None, 2: None}, keep=2)
+    shutil.rmtree(folder / "2" / "default" / "d", ignore_errors=True)
+    for file in (folder / "2" / "default").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"checkpoints/2 can't be restored(.|\n)*remove that folder"
+    ):
+        checkpoints.restore(2, shapes())
+    jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(1, shapes()), state(1))
+
+
+def test_another_shape_is_refused(folder):
+    checkpoints = save_all(folder, {1: None}, keep=1)
+    other = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct((*s.shape, 2), s.dtype, sharding=s.sharding), shapes()
+    )
+    with pytest.raises(UserError, match="can't be restored"):
+        checkpoints.restore(1, other)
+
+
+def test_a_save_that_fails_is_an_error_before_it_is_relied_on(folder):
+    checkpoints = Checkpoints(folder)
+    shutil.rmtree(folder)
+    folder.write_text("a file where the folder was")
+    with pytest.raises(UserError, match="could not be written to"):
+        checkpoints.save(1, state(1))
+        checkpoints.wait()

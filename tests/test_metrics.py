@@ -1,0 +1,85 @@
+"""metrics.jsonl is the truth; TensorBoard's event files say the same."""
+
+import json
+import math
+import struct
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from research.errors import UserError
+from research.metrics import MetricsLog, read
+from research.workdir import Workdir
+
+
+def line(step, **values):
+    return {"step": step, "epoch": step / 10, "split": "train", "loss": 1 / step, **values}
+
+
+def write(path, lines, resume_step=0, tensorboard=False):
+    log = MetricsLog(Workdir(path), resume_step, tensorboard)
+    for each in lines:
+        log.write(each)
+    log.close()
+
+
+def events(path):
+    """Returns {(tag, step): value} of all event files, as often as they occur."""
+    found = []
+    for file in sorted(path.glob("events.*")):
+        data, position = file.read_bytes(), 0
+        while position < len(data):
+            # TFRecord: length, its checksum, the record, its checksum.
+            (length,) = struct.unpack_from("<Q", data, position)
+            event = Event.FromString(data[position + 12 : position + 12 + length])
+            found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
+            position += 12 + length + 4
+    return found
+
+
+def test_lines_are_read_as_they_were_written(tmp_path):
+    lines = [line(step) for step in (1, 2, 3)]
+    write(tmp_path, lines)
+    assert list(read(tmp_path / "metrics.jsonl")) == lines
+
+
+def test_what_lies_after_the_checkpoint_is_dropped_on_resuming(tmp_path):
+    write(tmp_path, [line(1), line(2), line(3)])
+    write(tmp_path, [line(3, loss=7.0)], resume_step=2)
+    assert list(read(tmp_path / "metrics.jsonl")) == [line(1), line(2), line(3, loss=7.0)]
+
+
+def test_an_incomplete_last_line_is_passed_over(tmp_path):
+    write(tmp_path, [line(1)])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "spl')
+    assert list(read(tmp_path / "metrics.jsonl")) == [line(1)]
+    write(tmp_path, [line(2)], resume_step=1)
+    assert list(read(tmp_path / "metrics.jsonl")) == [line(1), line(2)]
+
+
+def test_a_damaged_line_is_an_error_that_names_it(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line(1)) + "\nnonsense\n")
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 is damaged: 'nonsense'"):
+        list(read(tmp_path / "metrics.jsonl"))
+
+
+def test_a_value_that_is_not_finite_is_null(tmp_path):
+    write(tmp_path, [line(1, loss=math.nan)])
+    assert '"loss": null' in (tmp_path / "metrics.jsonl").read_text()
+
+
+def test_event_files_hold_every_value_once_also_after_resuming(tmp_path):
+    write(tmp_path, [line(1), line(2), line(3)], tensorboard=True)
+    write(tmp_path, [line(3), line(4)], resume_step=2, tensorboard=True)
+    expected = [
+        ("train/loss", each["step"], pytest.approx(each["loss"]))
+        for each in read(tmp_path / "metrics.jsonl")
+    ]
+    assert events(tmp_path / "tensorboard") == expected
+    assert len(expected) == 4
+
+
+def test_without_tensorboard_there_are_no_event_files(tmp_path):
+    write(tmp_path, [line(1)])
+    assert not (tmp_path / "tensorboard").exists()
