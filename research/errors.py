@@ -22,6 +22,12 @@ def suggestion(word: str, candidates: Iterable[str]) -> str:
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def listing(names: Iterable[str]) -> str:
     """Returns the names, sorted and joined by commas."""
     return ", ".join(sorted(names))

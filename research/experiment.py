@@ -147,7 +147,9 @@ def timetable(experiment: Experiment, num_train_examples: int) -> Timetable:
     )
     steps_per_epoch = num_train_examples / experiment.global_batch_size
     return Timetable(
-        total_steps=experiment.steps or math.ceil(experiment.epochs * steps_per_epoch),
+        # Multiplied first: whole epochs that end with a batch must not be rounded up.
+        total_steps=experiment.steps
+        or math.ceil(experiment.epochs * num_train_examples / experiment.global_batch_size),
         log_every=experiment.logging.every_steps,
         evaluate_every=max(1, round(experiment.evaluation.every_epochs * steps_per_epoch)),
         checkpoint_every=experiment.checkpoint.every_steps,

@@ -11,6 +11,7 @@ class Pace:
     def __init__(self, global_batch_size: int):
         self._global_batch_size = global_batch_size
         self._begin()
+        self._last = self._rates(0, 1.0, 0.0)
         self.total_steps = 0
         self.total_seconds = 0.0
         self._total_data_seconds = 0.0
@@ -40,14 +41,17 @@ class Pace:
         """Returns the pace since the last reading, and begins anew.
 
         Keys: "steps_per_second", "examples_per_second", "data_wait" (a share).
+        Read twice after the same step, it gives the same again.
         """
+        if not self._steps:
+            return self._last
         seconds = max(time.perf_counter() - self._start - self._paused, 1e-9)
         self.total_steps += self._steps
         self.total_seconds += seconds
         self._total_data_seconds += self._data_seconds
-        result = self._rates(self._steps, seconds, self._data_seconds)
+        self._last = self._rates(self._steps, seconds, self._data_seconds)
         self._begin()
-        return result
+        return self._last
 
     def overall(self) -> dict[str, float]:
         """Returns the pace over all readings, with the keys of `read`."""

@@ -13,7 +13,7 @@ files that define records): flags and JSON are typed by them.
 import dataclasses
 import math
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from research.errors import UserError, listing, suggestion
@@ -47,9 +47,16 @@ def table(base: type["Record"], names: Mapping[str, Any]) -> dict[str, type]:
 
     Components are the subclasses of `base` whose `name` field has a default;
     importing one into the module whose `globals()` is given adds it.
+
+    Raises:
+      TypeError: if two components have the same name.
     """
     classes = [c for c in names.values() if isinstance(c, type) and issubclass(c, base)]
-    return {cls.name: cls for cls in classes if hasattr(cls, "name")}
+    found: dict[str, type] = {}
+    for cls in classes:
+        if hasattr(cls, "name") and found.setdefault(cls.name, cls) is not cls:
+            raise TypeError(f"{found[cls.name].__name__} and {cls.__name__} are both {cls.name!r}")
+    return found
 
 
 def choice(table: Mapping[str, type], default: str, otherwise: type | None = None):
@@ -73,18 +80,22 @@ def require(condition: bool, path: str, message: str) -> None:
         raise UserError(f"{path}: {message}")
 
 
+def require_known(name: Any, known: Iterable[str], path: str) -> None:
+    """Raises `UserError` with the nearest and all known names unless `name` is one."""
+    known = tuple(known)
+    require(
+        name in known,
+        path,
+        f"unknown name {name!r}.{suggestion(str(name), known)}\nKnown names: {listing(known)}",
+    )
+
+
 def component_class(field: dataclasses.Field, name: Any, path: str) -> type:
     """Returns the record class that `name` selects for a `choice` field."""
     table, otherwise = field.metadata["table"], field.metadata["otherwise"]
-    found = table.get(name) if isinstance(name, str) else None
-    if found is None and otherwise is not None and isinstance(name, str) and name:
-        found = otherwise
-    if found is None:
-        raise UserError(
-            f"{path}.name: unknown name {name!r}.{suggestion(str(name), table)}\n"
-            f"Known names: {listing(table)}"
-        )
-    return found
+    if otherwise is None or not isinstance(name, str) or not name:
+        require_known(name, table, f"{path}.name")
+    return table.get(name, otherwise)
 
 
 def choose(owner: Record, field_name: str, name: str, path: str) -> None:
@@ -99,14 +110,14 @@ def choose(owner: Record, field_name: str, name: str, path: str) -> None:
     if type(current) is chosen:
         current.name = name
         return
-    defaults = {f.name: getattr(type(current)(), f.name) for f in dataclasses.fields(current)}
+    untouched = type(current)(name=current.name)
     known = {f.name for f in dataclasses.fields(chosen)}
     shared = {
-        key: getattr(current, key)
-        for key, default in defaults.items()
+        f.name: getattr(current, f.name)
+        for f in dataclasses.fields(current)
         # A value that is merely the old component's default must not displace
         # the new component's own default.
-        if key in known and key != "name" and getattr(current, key) != default
+        if f.name in known - {"name"} and getattr(current, f.name) != getattr(untouched, f.name)
     }
     setattr(owner, field_name, chosen(name=name, **shared))
 
@@ -173,7 +184,8 @@ def from_dict(cls: type[Record], values: Any, path: str = "config") -> Self:
     older version stay readable.
 
     Raises:
-      UserError: if a key is unknown or a value has the wrong type.
+      UserError: if a key is unknown, a value has the wrong type or a field that
+        has no default is absent.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{path}: expected an object with fields, found {values!r}")
@@ -190,6 +202,9 @@ def from_dict(cls: type[Record], values: Any, path: str = "config") -> Self:
         elif isinstance(field.type, type) and issubclass(field.type, Record):
             value = from_dict(field.type, value, where)
         arguments[key] = value
+    for key, field in fields.items():
+        has_default = (field.default, field.default_factory) != (dataclasses.MISSING,) * 2
+        require(key in arguments or has_default, f"{path}.{key}", "is missing")
     result = cls(**arguments)
     check(result, path)
     return result
@@ -199,11 +214,15 @@ def difference(old: Record, new: Record) -> list[str]:
     """Returns one line "path: old -> new" for each field that differs."""
     before = {path: _get(old, path) for path, _ in paths(old)}
     after = {path: _get(new, path) for path, _ in paths(new)}
-    absent = "(absent)"
+
+    def shown(values, path):
+        return repr(values[path]) if path in values else "(absent)"
+
     return [
-        f"{path}: {before.get(path, absent)!r} -> {after.get(path, absent)!r}"
+        f"{path}: {shown(before, path)} -> {shown(after, path)}"
         for path in dict.fromkeys([*before, *after])
-        if before.get(path, absent) != after.get(path, absent)
+        # No field holds None, so that an absent one differs from every value.
+        if before.get(path) != after.get(path)
     ]
 
 

@@ -19,6 +19,8 @@ import numpy as np
 from research.data.base import Examples
 from research.errors import UserError
 
+DIGEST_BYTES = 16
+
 FORMAT = 1
 """Version of the files in the cache; a change makes old entries unused."""
 
@@ -30,7 +32,7 @@ def examples(images: np.ndarray, labels: np.ndarray) -> Examples:
 
 def fingerprint(images: np.ndarray, labels: np.ndarray, chunk: int = 4096) -> str:
     """Returns a hexadecimal digest of the shapes and contents of both arrays."""
-    digest = hashlib.blake2b(repr((images.shape, labels.shape)).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr((images.shape, labels.shape)).encode(), digest_size=DIGEST_BYTES)
     for start in range(0, len(images), chunk):
         digest.update(np.ascontiguousarray(images[start : start + chunk]).data)
     digest.update(np.ascontiguousarray(labels).data)
@@ -74,9 +76,8 @@ def cached(
         building = pathlib.Path(tempfile.mkdtemp(prefix="building-", dir=directory.parent))
         try:
             _write(building, decoded, count, image_shape)
-            if directory.exists():  # damaged, or another process was faster
-                shutil.rmtree(directory)
-            os.replace(building, directory)
+            found = _load(building)  # what is mapped stays valid when its file is moved
+            _publish(building, directory)
         finally:
             shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
@@ -84,7 +85,7 @@ def cached(
             f"cannot write decoded images to {directory.parent}: {error}\n"
             "Free some space there, or set HANOK_CACHE_DIR to another directory"
         ) from error
-    return _load(directory)
+    return found
 
 
 def _write(
@@ -98,24 +99,45 @@ def _write(
     if needed > free:
         raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
     logging.getLogger(__name__).info("decoding %d images into %s", count, directory.parent)
-    images = np.lib.format.open_memmap(
-        directory / "images.npy", mode="w+", dtype=np.uint8, shape=(count, *image_shape)
-    )
     labels = []
-    for image, label in decoded:
-        images[len(labels)] = image
-        labels.append(label)
-    images.flush()
+    # Written, not mapped: when a disk is full a write raises, a map ends the process.
+    with open(directory / "images.npy", "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *image_shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = file.tell() + needed
+        for image, label in decoded:
+            if image.shape != image_shape:
+                raise ValueError(f"image {len(labels)} has shape {image.shape}, not {image_shape}")
+            file.write(np.ascontiguousarray(image, np.uint8).data)
+            labels.append(label)
+        file.truncate(size)  # takes no space for the images that were left out
+        file.flush()
+        os.fsync(file.fileno())
     labels = np.asarray(labels, np.int32)
     np.save(directory / "labels.npy", labels)
+    images = np.load(directory / "images.npy", mmap_mode="r")
     (directory / "fingerprint").write_text(fingerprint(images[: len(labels)], labels))
 
 
+def _publish(building: pathlib.Path, directory: pathlib.Path) -> None:
+    """Moves a finished entry to its place, unless another process was faster."""
+    if _load(directory) is None:
+        shutil.rmtree(directory, ignore_errors=True)  # damaged
+        try:
+            os.replace(building, directory)
+        except OSError:
+            if _load(directory) is None:
+                raise
+
+
 def _load(directory: pathlib.Path) -> Examples | None:
+    """Returns the examples of an entry, None if it is absent or incomplete."""
     try:
         images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(directory / "labels.npy", allow_pickle=False)
         digest = (directory / "fingerprint").read_text()
-    except (OSError, ValueError):  # absent, or truncated: decoded again
+    except (OSError, ValueError, EOFError):  # absent, or truncated
+        return None
+    if len(digest) != 2 * DIGEST_BYTES or len(labels) > len(images):
         return None
     return Examples(images[: len(labels)], labels, digest)

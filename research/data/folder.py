@@ -75,9 +75,8 @@ class ImageFolder(Data):
                 yield image, label
             bad.report(len(files))
 
-        stats = [(path, label, path.stat()) for path, label in files]
         identity = {
-            "files": [(str(p), label, s.st_size, s.st_mtime_ns) for p, label, s in stats],
+            "files": [(str(path), label, *_version(path)) for path, label in files],
             "shape": shape,
             "skip_bad": self.skip_bad,
         }
@@ -104,7 +103,11 @@ def _files(split: pathlib.Path, class_names: tuple[str, ...]) -> list[tuple[path
     files = []
     for label, name in enumerate(class_names):
         folder = split / name
-        found = sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)
+        found = sorted(
+            path
+            for path in folder.glob("*")
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
         if not found:
             raise UserError(
                 f"{folder}: holds no images. Put some there, or remove the class "
@@ -112,6 +115,15 @@ def _files(split: pathlib.Path, class_names: tuple[str, ...]) -> list[tuple[path
             )
         files += [(path, label) for path in found]
     return files
+
+
+def _version(path: pathlib.Path) -> tuple[int, int]:
+    """Returns what changes when a file does: its size and time of modification."""
+    try:
+        stat = path.stat()
+    except OSError:  # a link to nothing: counted and reported when it is decoded
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _image_shape(

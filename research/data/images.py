@@ -1,15 +1,17 @@
 """Decoding image files into arrays."""
 
+import contextlib
 import io
 import logging
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from research.errors import UserError
+from research.errors import UserError, first_line
 
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F")
 
 
 class UnreadableImage(Exception):
@@ -24,15 +26,14 @@ def probe(path: pathlib.Path) -> tuple[tuple[int, int], int]:
     Raises:
       UnreadableImage: if the header is not one of an image.
     """
-    try:
-        with Image.open(path) as image:
-            return (image.height, image.width), 1 if image.mode in GREY_MODES else 3
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(str(error)) from error
+    with _errors_as_unreadable(), Image.open(path) as image:
+        return (image.height, image.width), 1 if image.mode in GREY_MODES else 3
 
 
 def decode(source: pathlib.Path | bytes, channels: int, size: tuple[int, ...]) -> np.ndarray:
     """Returns an image as uint8 [height, width, channels].
+
+    Of grey images with 16 bits a pixel the upper 8 are kept.
 
     Args:
       source: path of the file, or its contents.
@@ -40,18 +41,37 @@ def decode(source: pathlib.Path | bytes, channels: int, size: tuple[int, ...]) -
       size: (height, width) to scale to with antialiasing, or () for as it is.
 
     Raises:
-      UnreadableImage: if the file is truncated or no image.
+      UnreadableImage: if the file is truncated or no image, or has pixels of
+        32 bits, which have no fixed range.
     """
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        with Image.open(file) as image:
-            image = image.convert("L" if channels == 1 else "RGB")
-            if size and (image.height, image.width) != tuple(size):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            array = np.asarray(image, np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(str(error)) from error
+    with _errors_as_unreadable(), Image.open(file) as image:
+        image = _eight_bits(image).convert("L" if channels == 1 else "RGB")
+        if size and (image.height, image.width) != tuple(size):
+            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        array = np.asarray(image, np.uint8)
     return array.reshape(*array.shape[:2], channels)
+
+
+@contextlib.contextmanager
+def _errors_as_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("not an image of a known format") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(first_line(error)) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    # Pillow's own conversion would turn all values above 255 into 255.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            "its pixels are 32-bit numbers without a fixed range; convert them to 8 bits"
+        )
+    return image
 
 
 class BadImages:
@@ -65,17 +85,22 @@ class BadImages:
         self._skip = skip
         self._found: list[str] = []
 
-    def add(self, name: str, reason: object) -> None:
+    def add(self, name: str, reason: UnreadableImage) -> None:
         """Notes that the image called `name` can't be read."""
-        self._found.append(f"{name}: {str(reason).splitlines()[0]}")
+        self._found.append(f"{name}: {first_line(reason)}")
 
     def report(self, total: int) -> None:
-        """Raises `UserError` naming bad images, or warns if they may be skipped."""
+        """Raises `UserError` naming bad images, or warns if they may be left out.
+
+        A split of which nothing would remain is an error all the same.
+        """
         if not self._found:
             return
         shown = "\n".join(f"  {line}" for line in self._found[:5])
         more = f"\n  … and {len(self._found) - 5} more" if len(self._found) > 5 else ""
         message = f"{len(self._found)} of {total} images can't be read:\n{shown}{more}"
+        if len(self._found) == total:
+            raise UserError(message)
         if not self._skip:
             raise UserError(
                 f"{message}\nMend or remove them, or leave them out with "

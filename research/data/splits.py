@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -78,7 +78,8 @@ def open_dataset(data: Data) -> Dataset:
         source = data.open()
     except UnknownDataSet as error:
         raise UserError(
-            f"config.data.name: {error}\nHanok itself has: {listing(DATASETS)}.{suggestion(data.name, DATASETS)}"
+            f"config.data.name: {error}\nHanok itself has: {listing(DATASETS)}."
+            f"{suggestion(data.name, DATASETS)}"
         ) from error
     given = source.splits
     num_classes = len(source.class_names)
@@ -87,7 +88,7 @@ def open_dataset(data: Data) -> Dataset:
     if "test" in given:
         read_test = functools.partial(_read_whole, data.name, given["test"], num_classes, train)
     else:
-        remaining, test = cut(remaining, data.test_fraction, data.split_seed)
+        remaining, test = cut(remaining, data.test_fraction, data.split_seed, source.class_names)
         read_test = functools.partial(_the, test)
     if "validation" in given:
         validation = _read_whole(
@@ -96,7 +97,7 @@ def open_dataset(data: Data) -> Dataset:
     else:
         # Of what the publisher calls train, whatever test has taken of it.
         fraction = data.validation_fraction * len(train.labels) / len(remaining)
-        remaining, validation = cut(remaining, fraction, data.split_seed)
+        remaining, validation = cut(remaining, fraction, data.split_seed, source.class_names)
     mean, std = channel_statistics(remaining)
     digest = hashlib.blake2b(digest_size=16)
     for split in (remaining, validation):
@@ -114,35 +115,46 @@ def open_dataset(data: Data) -> Dataset:
     )
 
 
-def cut(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+def cut(
+    split: Split, fraction: float, seed: int, class_names: Sequence[str]
+) -> tuple[Split, Split]:
     """Cuts a stratified share off a split: (what remains, the share).
 
     Of every class the same share is taken, to within one example. Identical
-    images stay together, so that no image is on both sides; where a class has
-    such groups, its share may be larger by the rest of one group.
+    images stay together, whatever their labels, so that no image is on both
+    sides; where there are such groups, a share may be larger by the rest of one
+    and by what other classes hold of theirs.
 
     Args:
       split: what to cut.
       fraction: the share, in (0, 1).
       seed: decides which examples are taken.
+      class_names: names of the classes, for messages.
 
     Raises:
-      UserError: if a class has too few examples to be on both sides.
+      UserError: if a class has too few different images to be on both sides.
     """
     labels = split.labels
     groups = _groups_of_identical_images(split)
-    taken = np.zeros(len(split), bool)
+    group_taken = np.zeros(groups.max() + 1, bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        target = max(1, round(fraction * len(members)))
-        order = members[shuffled(len(members), seed, int(label))]
-        chosen = order[:target]
-        taken |= np.isin(groups, groups[chosen])
-        if taken[members].all():
-            raise UserError(
-                f"class {label} has {len(members)} examples, too few to cut a validation or "
-                "test split from it; give these splits, or more examples"
-            )
+        order = groups[members[shuffled(len(members), seed, int(label))]]
+        free = order[~group_taken[order]]
+        missing = max(1, round(fraction * len(members))) - (len(order) - len(free))
+        # Whole groups, in the order of their first members, until the share is full.
+        ids, first, sizes = np.unique(free, return_index=True, return_counts=True)
+        queue = np.argsort(first)
+        taken_before = np.cumsum(sizes[queue]) - sizes[queue]
+        group_taken[ids[queue[taken_before < missing]]] = True
+    taken = group_taken[groups]
+    for label in np.setdiff1d(labels, labels[~taken]):
+        members = labels == label
+        raise UserError(
+            f"class {class_names[label]!r} has too few different images to cut a validation or "
+            f"test split from it ({len(np.unique(groups[members]))} in {members.sum()} examples); "
+            "give these splits, or more images"
+        )
     return Split(split.examples, split.indices[~taken]), Split(split.examples, split.indices[taken])
 
 

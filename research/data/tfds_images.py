@@ -7,10 +7,11 @@ prepared in the ArrayRecord format, which `python -m launch.prepare_data` does.
 import functools
 import os
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 from research.data.base import Data, Source, check_image_size
-from research.errors import UserError, listing, suggestion
+from research.errors import UserError, first_line, listing, suggestion
 from research.records import record
 
 if TYPE_CHECKING:
@@ -65,13 +66,14 @@ class TfdsImages(Data):
 
     def open(self):
         builder = find_builder(self.name, data_dir(self.data_dir))
-        if not builder.is_prepared() or builder.info.file_format.value != "array_record":
+        # First what no preparation would mend.
+        image_key, label_key = supervised_keys(builder)
+        if not is_readable(builder):
             raise UserError(
                 f"data set {self.name!r} is not prepared in {data_dir(self.data_dir)}. "
                 "Download and prepare it with\n"
                 f"  {_prepare_command(self.name, self.data_dir)}"
             )
-        image_key, label_key = _supervised_keys(builder)
         height, width, channels = builder.info.features[image_key].shape
         if not self.image_size and None in (height, width):
             raise UserError(
@@ -109,6 +111,8 @@ class TfdsImages(Data):
             for start in range(0, len(records), RECORDS_PER_READ):
                 chunk = range(start, min(start + RECORDS_PER_READ, len(records)))
                 for index, example in zip(chunk, records.__getitems__(chunk), strict=True):
+                    if example[image_key] is None:
+                        raise ValueError(f"it ends after {index} of {len(records)} examples")
                     try:
                         image = decode(example[image_key], shape[2], self.image_size)
                     except UnreadableImage as error:
@@ -132,7 +136,8 @@ class TfdsImages(Data):
         except (OSError, ValueError, RuntimeError, IndexError) as error:
             raise UserError(
                 f"data set {self.name!r}: split {split} in {builder.data_path} can't be read: "
-                f"{error}\nIf files are damaged, remove that folder and prepare them again:\n"
+                f"{first_line(error)}\n"
+                "If files are damaged, remove that folder and prepare them again:\n"
                 f"  {_prepare_command(self.name, self.data_dir)}"
             ) from error
 
@@ -153,6 +158,7 @@ def find_builder(name: str, directory: str):
 
     Raises:
       UnknownDataSet: if no data set has this name, with those that have one.
+      UserError: if its version, its options or its files are wrong.
     """
     import logging
 
@@ -162,13 +168,24 @@ def find_builder(name: str, directory: str):
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         return tfds.builder(name, data_dir=directory)
-    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+    except Exception as error:  # each data set has code of its own, which may raise anything
         known = tfds.list_builders(with_community_datasets=False)
+        base = re.split("[:/]", name)[0]
+        if base in known or (base and os.path.isdir(os.path.join(directory, base))):
+            raise UserError(
+                f"data set {name!r} in {directory} can't be opened: {first_line(error)}"
+            ) from error
+        nearest = suggestion(name.lower().replace("-", "_"), known)
         raise UnknownDataSet(
-            f"no data set is called {name!r}.{suggestion(name, known)}\n"
+            f"no data set is called {name!r}.{nearest}\n"
             f"TensorFlow Datasets has, among others: {listing(WELL_KNOWN)}\n"
             "All of them: https://www.tensorflow.org/datasets/catalog/overview#image_classification"
         ) from error
+
+
+def is_readable(builder) -> bool:
+    """Returns whether a data set is prepared in the form that training reads."""
+    return builder.is_prepared() and builder.info.file_format.value == "array_record"
 
 
 def _prepare_command(name: str, directory: str) -> str:
@@ -176,7 +193,7 @@ def _prepare_command(name: str, directory: str) -> str:
     return f"python -m launch.prepare_data --dataset={name}{target}"
 
 
-def _supervised_keys(builder) -> tuple[str, str]:
+def supervised_keys(builder) -> tuple[str, str]:
     """Returns the names of the image and label features.
 
     Raises:
@@ -187,7 +204,7 @@ def _supervised_keys(builder) -> tuple[str, str]:
 
     features = dict(builder.info.features.items())
     keys = builder.info.supervised_keys or ("image", "label")
-    image, label = (features.get(key) for key in keys[:2])
+    image, label = (features.get(key) if isinstance(key, str) else None for key in keys[:2])
     if (
         not isinstance(image, tfds.features.Image)
         or not isinstance(label, tfds.features.ClassLabel)

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from research.errors import listing, suggestion
-from research.records import require
+from research.records import require_known
 
 RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")
 SATURATING = ("sigmoid", "tanh")
@@ -50,17 +49,9 @@ def initializer(name: str, activation_name: str) -> Callable:
 
 def check_activation(name: str, path: str) -> None:
     """Raises `UserError` unless `name` is a known activation."""
-    _check_name(name, ACTIVATIONS, path)
+    require_known(name, ACTIVATIONS, path)
 
 
 def check_initializer(name: str, path: str) -> None:
     """Raises `UserError` unless `name` is "auto" or a known initialiser."""
-    _check_name(name, ("auto", *INITIALIZERS), path)
-
-
-def _check_name(name: str, known: tuple[str, ...], path: str) -> None:
-    require(
-        name in known,
-        path,
-        f"unknown name {name!r}.{suggestion(name, known)}\nKnown names: {listing(known)}",
-    )
+    require_known(name, ("auto", *INITIALIZERS), path)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from research.records import Record, record, require
+from research.records import Record, record, require, require_known
 
 if TYPE_CHECKING:
     import jax
@@ -43,11 +43,7 @@ class Model(Record):
         """Raises `UserError` if images (height, width, channels) don't fit."""
 
     def validate(self, path):
-        require(
-            self.compute_dtype in COMPUTE_DTYPES,
-            f"{path}.compute_dtype",
-            f"takes one of {', '.join(COMPUTE_DTYPES)}, not {self.compute_dtype!r}",
-        )
+        require_known(self.compute_dtype, COMPUTE_DTYPES, f"{path}.compute_dtype")
 
 
 def check_rate(rate: float, path: str) -> None:

@@ -2,7 +2,7 @@
 
 from research.errors import UserError
 from research.models import activations, base
-from research.records import record, require
+from research.records import record, require, require_known
 
 POOLINGS = ("max", "average")
 HEADS = ("flatten", "global_average")
@@ -78,8 +78,8 @@ class Cnn(base.Model):
         base.check_widths(self.widths, f"{path}.widths")
         require(self.kernel_size >= 1, f"{path}.kernel_size", "must be at least 1")
         require(self.pool_size >= 1, f"{path}.pool_size", "must be at least 1")
-        require(self.pooling in POOLINGS, f"{path}.pooling", f"takes one of {POOLINGS}")
-        require(self.head in HEADS, f"{path}.head", f"takes one of {HEADS}")
+        require_known(self.pooling, POOLINGS, f"{path}.pooling")
+        require_known(self.head, HEADS, f"{path}.head")
         base.check_rate(self.dropout_rate, f"{path}.dropout_rate")
         base.check_rate(self.stage_dropout_rate, f"{path}.stage_dropout_rate")
         activations.check_activation(self.activation, f"{path}.activation")

@@ -27,7 +27,8 @@ class Optimizer(Record):
     """Gradients with a larger global L2 norm are scaled down to it; 0: never."""
 
     l1: float = 0.0
-    """λ of the penalty λ‖w‖₁, applied by soft-thresholding after the update."""
+    """λ of soft-thresholding after the update: the penalty λ‖w‖₁ under plain SGD,
+    λ(1−µ)‖w‖₁ under a momentum µ; like `weight_decay` it bypasses the direction."""
 
     l2: float = 0.0
     """λ of the penalty λ/2·‖w‖² in the loss: λw joins the gradient."""

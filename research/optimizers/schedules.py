@@ -58,7 +58,8 @@ class WarmupCosine(Schedule):
         return optax.warmup_cosine_decay_schedule(
             init_value=peak if self.warmup_fraction == 0 else 0.0,
             peak_value=peak,
-            warmup_steps=round(self.warmup_fraction * total_updates),
+            # The cosine has at least the last update, however short the run.
+            warmup_steps=min(round(self.warmup_fraction * total_updates), total_updates - 1),
             decay_steps=total_updates,
             end_value=self.end_factor * peak,
         )
@@ -80,9 +81,12 @@ class Step(Schedule):
     def function(self, peak, total_updates):
         import optax
 
-        return optax.piecewise_constant_schedule(
-            peak, {round(share * total_updates): self.factor for share in self.boundaries}
-        )
+        scales: dict[int, float] = {}
+        for share in self.boundaries:
+            boundary = round(share * total_updates)
+            # In a short run several shares may fall on the same update.
+            scales[boundary] = scales.get(boundary, 1.0) * self.factor
+        return optax.piecewise_constant_schedule(peak, scales)
 
     def validate(self, path):
         require(self.factor > 0, f"{path}.factor", "must be positive")

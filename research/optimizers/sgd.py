@@ -29,7 +29,9 @@ class Sgd(Optimizer):
 
     def validate(self, path):
         super().validate(path)
-        require(0 <= self.momentum < 1, f"{path}.momentum", f"must lie in [0, 1): {self.momentum}")
+        require(
+            0 <= self.momentum < 1, f"{path}.momentum", f"must lie in [0, 1), not {self.momentum}"
+        )
         require(
             self.momentum > 0 or not self.nesterov,
             f"{path}.nesterov",

@@ -1,0 +1,61 @@
+"""Adam and AdamW against the algorithms of their papers, in float64."""
+
+import numpy as np
+import pytest
+
+from research.optimizers import OPTIMIZERS
+from research.optimizers.adam import Adam, AdamW
+from tests.optimizers.updates import assert_equal, largest_difference, trajectory, transcription
+
+LEARNING_RATE = 0.05
+
+
+def adam(b1=0.9, b2=0.999, eps=1e-8):
+    """Kingma & Ba 2015 (arXiv:1412.6980), algorithm 1."""
+
+    def make_rule():
+        m, v, t = np.zeros(()), np.zeros(()), 0
+
+        def rule(gradient):
+            nonlocal m, v, t
+            t += 1
+            m = b1 * m + (1 - b1) * gradient
+            v = b2 * v + (1 - b2) * gradient**2
+            return (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+        return rule
+
+    return make_rule
+
+
+@pytest.mark.parametrize(
+    ("name", "penalties"),
+    [
+        ("adam", {"l2": 0.0, "weight_decay": 0.0}),
+        ("adam", {"l2": 0.1, "weight_decay": 0.0}),
+        ("adam", {"l2": 0.0, "weight_decay": 0.1}),
+        ("adamw", {"l2": 0.0, "weight_decay": 0.1}),
+        ("adamw", {"l2": 0.1, "weight_decay": 0.2}),
+    ],
+)
+def test_hundred_steps_equal_the_formula(name, penalties):
+    options = OPTIMIZERS[name](learning_rate=LEARNING_RATE, **penalties)
+    expected = transcription(adam(), learning_rate=LEARNING_RATE, **penalties)
+    assert_equal(trajectory(options), expected)
+
+
+def test_coefficients_are_those_of_the_options():
+    coefficients = {"b1": 0.5, "b2": 0.8, "eps": 1e-2}
+    found = trajectory(Adam(learning_rate=LEARNING_RATE, **coefficients))
+    assert_equal(found, transcription(adam(**coefficients), learning_rate=LEARNING_RATE))
+
+
+def test_l2_and_decoupled_decay_differ_under_adam():
+    coupled = trajectory(Adam(learning_rate=1e-2, l2=0.1))
+    decoupled = trajectory(AdamW(learning_rate=1e-2, weight_decay=0.1))
+    assert largest_difference(coupled, decoupled) > 1e-2
+
+
+def test_adamw_decays_and_adam_does_not_unless_asked_to():
+    assert AdamW().weight_decay == 0.01
+    assert Adam().weight_decay == Adam().l2 == 0.0

@@ -1,0 +1,57 @@
+"""A short training on all devices there are, to be compared across their number.
+
+JAX_NUM_CPU_DEVICES=8 python -m tests.sharded result.npz
+"""
+
+import sys
+
+import jax
+import numpy as np
+
+from research.data.feed import train_batch
+from research.evaluation import evaluate
+from research.experiment import Evaluation, timetable
+from research.mesh import path_name
+from research.models.cnn import Cnn
+from research.optimizers.sgd import Momentum
+from research.program import make_program
+from tests import tiny
+
+STEPS = 5
+EXPERIMENT = tiny.experiment(
+    global_batch_size=16,
+    model=Cnn(stages=((4,),), widths=(8,), batch_norm=True, dropout_rate=0.5),
+    optimizer=Momentum(learning_rate=0.05, ema_decay=0.9),
+    evaluation=Evaluation(global_batch_size=24),
+)
+
+
+def outcome() -> dict[str, np.ndarray]:
+    """The state before and after training, its evaluation, and how it was placed."""
+    dataset = tiny.dataset()
+    program = make_program(EXPERIMENT, timetable(EXPERIMENT, len(dataset.train)), dataset)
+    state = program.init()
+    found = named("initial", state)
+    for step in range(STEPS):
+        batch = train_batch(dataset.train, 16, 0, step, program.batch_sharding)
+        state, metrics = program.train_step(state, batch)
+    result = evaluate(program.eval_step, state, dataset.validation, 24, program.batch_sharding)
+    return {
+        **found,
+        **named("final", state),
+        **named("metrics", metrics),
+        "validation/loss": np.asarray(result.loss),
+        "validation/confusion": result.confusion,
+        "devices": np.asarray(program.mesh.size),
+        "examples_per_device": np.asarray(batch["image"].addressable_shards[0].data.shape[0]),
+    }
+
+
+def named(prefix: str, tree) -> dict[str, np.ndarray]:
+    """The leaves of a tree by their paths."""
+    leaves = jax.tree.leaves_with_path(tree)
+    return {f"{prefix}/{path_name(path)}": np.asarray(leaf) for path, leaf in leaves}
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **outcome())

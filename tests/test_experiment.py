@@ -1,0 +1,225 @@
+"""What an experiment may say, and the steps at which a run does something."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from research.errors import UserError
+from research.experiment import Evaluation, Experiment, Timetable, timetable
+from research.models import MODELS
+from research.optimizers import OPTIMIZERS
+from research.optimizers.schedules import SCHEDULES
+from research.records import from_dict
+
+
+def optimizer(name="adam", **fields):
+    return {"optimizer": {"name": name, **fields}}
+
+
+def schedule(name, **fields):
+    return optimizer(schedule={"name": name, **fields})
+
+
+def mlp(**fields):
+    return {"model": {"name": "mlp", **fields}}
+
+
+def cnn(**fields):
+    return {"model": {"name": "cnn", **fields}}
+
+
+RULES = [
+    ({"seed": -1}, "seed: must lie in [0, 2**32)"),
+    ({"seed": 2**32}, "seed: must lie in [0, 2**32)"),
+    ({"epochs": 0}, "epochs: must be positive, not 0.0 (or give config.steps)"),
+    ({"epochs": -1.5}, "epochs: must be positive, not -1.5 (or give config.steps)"),
+    ({"steps": -1}, "steps: must not be negative"),
+    ({"global_batch_size": 0}, "global_batch_size: must be at least 1"),
+    ({"logging": {"every_steps": 0}}, "logging.every_steps: must be at least 1"),
+    ({"evaluation": {"every_epochs": 0}}, "evaluation.every_epochs: must be positive"),
+    (
+        {"evaluation": {"global_batch_size": 0}},
+        "evaluation.global_batch_size: must be at least 1",
+    ),
+    (
+        {"evaluation": {"test_checkpoint": "first"}},
+        "evaluation.test_checkpoint: takes 'last' or 'best', not 'first'",
+    ),
+    ({"checkpoint": {"every_steps": 0}}, "checkpoint.every_steps: must be at least 1"),
+    ({"checkpoint": {"every_minutes": 0}}, "checkpoint.every_minutes: must be positive"),
+    ({"checkpoint": {"keep": 0}}, "checkpoint.keep: must be at least 1"),
+    (optimizer(learning_rate=0), "optimizer.learning_rate: must be positive, not 0.0"),
+    (optimizer(learning_rate=-1e-3), "optimizer.learning_rate: must be positive, not -0.001"),
+    (optimizer(clip_norm=-1), "optimizer.clip_norm: must not be negative, not -1.0"),
+    (optimizer(l1=-1), "optimizer.l1: must not be negative, not -1.0"),
+    (optimizer(l2=-1), "optimizer.l2: must not be negative, not -1.0"),
+    (optimizer(weight_decay=-1), "optimizer.weight_decay: must not be negative, not -1.0"),
+    (optimizer(accumulate_steps=0), "optimizer.accumulate_steps: must be at least 1"),
+    (optimizer(ema_decay=1), "optimizer.ema_decay: must lie in [0, 1), not 1.0"),
+    (optimizer(b1=1), "optimizer.b1: must lie in [0, 1), not 1.0"),
+    (optimizer("adamw", b2=-0.1), "optimizer.b2: must lie in [0, 1), not -0.1"),
+    (optimizer(eps=0), "optimizer.eps: must be positive, not 0.0"),
+    (optimizer("momentum", momentum=1), "optimizer.momentum: must lie in [0, 1), not 1.0"),
+    (optimizer("sgd", nesterov=True), "optimizer.nesterov: needs a momentum above 0"),
+    (
+        schedule("warmup_cosine", warmup_fraction=1),
+        "optimizer.schedule.warmup_fraction: must lie in [0, 1), not 1.0",
+    ),
+    (
+        schedule("warmup_cosine", end_factor=2),
+        "optimizer.schedule.end_factor: must lie in [0, 1]",
+    ),
+    (schedule("step", factor=0), "optimizer.schedule.factor: must be positive"),
+    (
+        schedule("step", boundaries=[0.75, 0.5]),
+        "optimizer.schedule.boundaries: must ascend, not (0.75, 0.5)",
+    ),
+    (
+        schedule("step", boundaries=[0.5, 0.5]),
+        "optimizer.schedule.boundaries: must ascend, not (0.5, 0.5)",
+    ),
+    (
+        schedule("step", boundaries=[0.5, 1]),
+        "optimizer.schedule.boundaries[1]: must lie in (0, 1)",
+    ),
+    (
+        schedule("one_cycle", warmup_fraction=0),
+        "optimizer.schedule.warmup_fraction: must lie in (0, 1)",
+    ),
+    (
+        schedule("one_cycle", start_factor=0),
+        "optimizer.schedule.start_factor: must lie in (0, 1]",
+    ),
+    (schedule("one_cycle", end_factor=0), "optimizer.schedule.end_factor: must lie in (0, 1]"),
+    (mlp(widths=[8, -1]), "model.widths: must be positive, not (8, -1)"),
+    (mlp(dropout_rate=1), "model.dropout_rate: must lie in [0, 1), not 1.0"),
+    (mlp(dropout_rate=-0.1), "model.dropout_rate: must lie in [0, 1), not -0.1"),
+    (
+        mlp(compute_dtype="float16"),
+        "model.compute_dtype: unknown name 'float16'. Did you mean 'bfloat16'?\n"
+        "Known names: bfloat16, float32",
+    ),
+    (
+        mlp(activation="rleu"),
+        "model.activation: unknown name 'rleu'. Did you mean 'relu'?\n"
+        "Known names: elu, gelu, identity, leaky_relu, relu, sigmoid, silu, tanh",
+    ),
+    (
+        mlp(initializer="he_norm"),
+        "model.initializer: unknown name 'he_norm'. Did you mean 'he_normal'?\n"
+        "Known names: auto, glorot_normal, glorot_uniform, he_normal, he_uniform, "
+        "lecun_normal, lecun_uniform",
+    ),
+    (cnn(stages=[]), "model.stages: needs at least one stage"),
+    (cnn(stages=[[8], []]), "model.stages[1]: needs at least one convolution"),
+    (cnn(stages=[[8], [0]]), "model.stages[1]: must be positive, not (0,)"),
+    (cnn(widths=[0]), "model.widths: must be positive, not (0,)"),
+    (cnn(kernel_size=0), "model.kernel_size: must be at least 1"),
+    (cnn(pool_size=0), "model.pool_size: must be at least 1"),
+    (
+        cnn(pooling="maximum"),
+        "model.pooling: unknown name 'maximum'. Did you mean 'max'?\nKnown names: average, max",
+    ),
+    (
+        cnn(head="global"),
+        "model.head: unknown name 'global'. Did you mean 'global_average'?\n"
+        "Known names: flatten, global_average",
+    ),
+    (cnn(dropout_rate=1), "model.dropout_rate: must lie in [0, 1), not 1.0"),
+    (cnn(stage_dropout_rate=1), "model.stage_dropout_rate: must lie in [0, 1), not 1.0"),
+    (cnn(activation="step"), "model.activation: unknown name 'step'"),
+    (cnn(initializer="zeros"), "model.initializer: unknown name 'zeros'"),
+    (cnn(compute_dtype="int8"), "model.compute_dtype: unknown name 'int8'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"), RULES, ids=[message.split("\n")[0] for _, message in RULES]
+)
+def test_broken_rule_is_named_with_its_field(fields, message):
+    with pytest.raises(UserError) as error:
+        from_dict(Experiment, {"name": "x", **fields})
+    found = str(error.value)
+    # Either the whole message, or its first sentence where a list follows.
+    assert found == f"config.{message}" or found.startswith(f"config.{message}.")
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "fields"),
+    [
+        ("model", MODELS, {"model": {"name": "nonesuch"}}),
+        ("optimizer", OPTIMIZERS, optimizer("nonesuch")),
+        ("optimizer.schedule", SCHEDULES, schedule("nonesuch")),
+    ],
+)
+def test_unknown_component_is_answered_with_the_list(path, table, fields):
+    with pytest.raises(UserError) as error:
+        from_dict(Experiment, {"name": "x", **fields})
+    first, last = str(error.value).split("\n")
+    assert first.startswith(f"config.{path}.name: unknown name 'nonesuch'.")
+    assert last == f"Known names: {', '.join(sorted(table))}"
+
+
+@pytest.mark.parametrize("table", [MODELS, OPTIMIZERS, SCHEDULES])
+def test_components_are_called_what_their_table_calls_them(table):
+    assert {name: cls().name for name, cls in table.items()} == {name: name for name in table}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batch", "examples", "steps"),
+    [
+        (1, 10, 100, 10),
+        (3, 30, 100, 10),  # batches span the ends of epochs
+        (1, 30, 100, 4),  # a step begun is a step made
+        (0.5, 10, 100, 5),
+        (0.001, 10, 100, 1),
+        (27, 3, 7, 63),  # 27 · (7 / 3) is slightly more than 63 in floating point
+    ],
+)
+def test_steps_see_as_many_epochs_as_asked_for(epochs, batch, examples, steps):
+    experiment = Experiment(name="x", epochs=float(epochs), global_batch_size=batch)
+    assert timetable(experiment, examples).total_steps == steps
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 100))
+def test_whole_epochs_make_the_fewest_steps_that_see_every_example(examples, batch, epochs):
+    batch = min(batch, examples)
+    experiment = Experiment(name="x", epochs=float(epochs), global_batch_size=batch)
+    total_steps = timetable(experiment, examples).total_steps
+    assert total_steps * batch >= epochs * examples > (total_steps - 1) * batch
+
+
+def test_steps_take_precedence_over_epochs():
+    experiment = Experiment(name="x", epochs=100.0, steps=7, global_batch_size=10)
+    assert timetable(experiment, 50).total_steps == 7
+
+
+@pytest.mark.parametrize(("every_epochs", "steps"), [(1, 3), (2, 7), (0.5, 2), (0.01, 1)])
+def test_evaluation_is_due_at_the_step_nearest_to_its_epoch(every_epochs, steps):
+    experiment = Experiment(
+        name="x", global_batch_size=30, evaluation=Evaluation(every_epochs=float(every_epochs))
+    )
+    assert timetable(experiment, 100).evaluate_every == steps
+
+
+def test_batch_may_be_as_large_as_the_training_split():
+    assert timetable(Experiment(name="x", global_batch_size=100), 100).steps_per_epoch == 1
+
+
+def test_batch_larger_than_the_training_split_is_refused():
+    with pytest.raises(UserError) as error:
+        timetable(Experiment(name="x", global_batch_size=101), 100)
+    assert str(error.value) == (
+        "config.global_batch_size: 101 is larger than the training split of 100 examples; "
+        "use at most 100"
+    )
+
+
+def test_everything_is_due_at_its_multiples_and_after_the_last_step():
+    plan = Timetable(
+        total_steps=10, log_every=3, evaluate_every=4, checkpoint_every=5, steps_per_epoch=4.0
+    )
+    steps = range(1, 11)
+    assert list(filter(plan.logs_after, steps)) == [3, 6, 9, 10]
+    assert list(filter(plan.evaluates_after, steps)) == [4, 8, 10]
+    assert list(filter(plan.checkpoints_after, steps)) == [5, 10]

@@ -1,0 +1,106 @@
+"""The rules of the house: who may import whom, what is cheap, how long a file may be."""
+
+import ast
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import research
+
+REPOSITORY = pathlib.Path(research.__file__).parents[1]
+PACKAGES = ("research", "configs", "launch", "tests")
+HEAVY = ("jax", "flax", "optax", "orbax", "tensorflow", "tensorflow_datasets")
+LONGEST = 350
+
+
+def files(*packages):
+    return [path for package in packages for path in sorted((REPOSITORY / package).rglob("*.py"))]
+
+
+def module_name(path):
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path, modules):
+    """Names of the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            # `from package import module` needs the module, not what the package holds.
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & modules or {node.module}
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """Module of research -> the modules that it imports, lazily or not."""
+    paths = {module_name(path): path for path in files("research")}
+    return {name: imports(path, set(paths)) for name, path in paths.items()}
+
+
+def test_research_never_imports_what_stands_on_it(graph):
+    upwards = {
+        (name, imported)
+        for name, imported_names in graph.items()
+        for imported in imported_names
+        if imported.split(".")[0] in ("launch", "configs", "tests")
+    }
+    assert upwards == set()
+
+
+def test_imports_within_research_run_in_no_circle(graph):
+    remaining = {name: imported & set(graph) for name, imported in graph.items()}
+    # A package's __init__ may be imported by name only from outside it.
+    while free := [name for name, imported in remaining.items() if not imported & set(remaining)]:
+        for name in free:
+            del remaining[name]
+    assert remaining == {}
+
+
+@pytest.mark.parametrize(
+    "config", sorted(path.stem for path in (REPOSITORY / "configs").glob("[!_]*.py"))
+)
+def test_reading_a_config_imports_nothing_heavy(config):
+    program = (
+        "import importlib, json, sys\n"
+        f"config = importlib.import_module('configs.{config}').get_config()\n"
+        "from research.records import check\n"
+        "check(config)\n"
+        f"print(json.dumps(sorted(set({HEAVY!r}) & set(sys.modules))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == []
+
+
+def test_flags_are_parsed_without_anything_heavy():
+    program = (
+        "import json, sys\n"
+        "from launch.flags import parse_experiment\n"
+        "parse_experiment(['--config.model.name=cnn'], lambda values: None, '')\n"
+        f"print(json.dumps(sorted(set({HEAVY!r}) & set(sys.modules))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("path", files("research"), ids=module_name)
+def test_annotations_of_records_are_evaluated_at_import(path):
+    text = path.read_text()
+    assert "@record" not in text or "from __future__ import annotations" not in text
+
+
+@pytest.mark.parametrize("path", files(*PACKAGES), ids=module_name)
+def test_file_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= LONGEST
