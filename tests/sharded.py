@@ -27,7 +27,13 @@ EXPERIMENT = tiny.experiment(
 
 
 def outcome() -> dict[str, np.ndarray]:
-    """The state before and after training, its evaluation, and how it was placed."""
+    """What was computed, and how it was placed.
+
+    Returns:
+      The leaves of "initial", the state before the first step, "first", the
+      first batch and the state after it, "final", the last state, "metrics",
+      the last ones, and of "validation"; "devices" and "examples_per_device".
+    """
     dataset = tiny.dataset()
     program = make_program(EXPERIMENT, timetable(EXPERIMENT, len(dataset.train)), dataset)
     state = program.init()
@@ -35,6 +41,8 @@ def outcome() -> dict[str, np.ndarray]:
     for step in range(STEPS):
         batch = train_batch(dataset.train, 16, 0, step, program.batch_sharding)
         state, metrics = program.train_step(state, batch)
+        if step == 0:
+            found |= named("first", {"batch": batch, "state": state})
     result = evaluate(program.eval_step, state, dataset.validation, 24, program.batch_sharding)
     return {
         **found,

@@ -15,6 +15,7 @@ from research.steps import Steps, make_steps
 IMAGE_SHAPE = (4, 4, 1)
 NUM_CLASSES = 3
 NUM_TRAIN = 48
+MEAN, STD = 120.0, 64.0
 
 
 def split(count: int, seed: int = 0) -> Split:
@@ -46,8 +47,8 @@ def dataset() -> Dataset:
         train=split(NUM_TRAIN, 0),
         validation=split(17, 1),
         read_test=lambda: split(19, 2),
-        mean=np.array([120.0], np.float32),
-        std=np.array([64.0], np.float32),
+        mean=np.array([MEAN], np.float32),
+        std=np.array([STD], np.float32),
         fingerprint="tiny",
     )
 
