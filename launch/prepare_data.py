@@ -4,8 +4,8 @@
     python -m launch.prepare_data --dataset=fashion_mnist --data_dir=data --download_dir=files
 
 Needs TensorFlow: pip install 'hanok[prepare]', or -e '.[prepare]' in a checkout.
-With --download_dir files that are there already, under the names that TFDS
-gives them, are not downloaded. Exit codes: 0 done, 2 bad input.
+With --download_dir files that are there already, under the names that TFDS or
+their publisher gives them, are not downloaded. Exit codes: 0 done, 2 bad input.
 """
 
 from absl import flags

@@ -115,6 +115,7 @@ class Run:
         """Trains to the end or until asked to stop; returns why it stopped, or ""."""
         self._describe()
         if self.step == self._plan.total_steps:
+            self._console.message("this run is finished; measuring and reporting once more")
             return ""
         compiled = compile_train_step(self._program, self._batch(self.step))
         self._console.message(

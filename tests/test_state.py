@@ -44,7 +44,8 @@ def test_state_starts_at_step_zero_with_float32_parameters(state):
     jax.tree.map(np.testing.assert_array_equal, state.interval, Interval.empty())
 
 
-def test_average_starts_as_a_copy_of_the_parameters(state):
+def test_average_starts_as_a_copy_of_the_parameters():
+    state = tiny.pure_steps(EXPERIMENT).init()
     jax.tree.map(np.testing.assert_array_equal, state.ema_params, state.params)
     pairs = zip(jax.tree.leaves(state.ema_params), jax.tree.leaves(state.params), strict=True)
     # A donated buffer may be handed over only once.

@@ -143,7 +143,9 @@ def test_first_step_with_a_loss_that_is_no_number_is_remembered(every_step):
     (*_, last), metrics = follow(every_step, BATCHES[3:5], mended)
     assert [values["first_nonfinite_step"] for values in metrics] == [3, 3]
     assert np.isfinite(metrics[-1]["loss"])
-    assert int(last.step) == 5
+    # And once a later one is bad again.
+    _, (metrics,) = follow(every_step, BATCHES[5:6], last.replace(normalization=broken))
+    assert not np.isfinite(metrics["loss"]) and metrics["first_nonfinite_step"] == 3
 
 
 def test_gradient_that_is_no_number_is_noticed_though_the_loss_is_one(every_step):

@@ -74,9 +74,12 @@ def experiment(**fields) -> Experiment:
     return result
 
 
+def pure_steps(chosen: Experiment) -> Steps:
+    """The functions of an experiment on `dataset`."""
+    plan = timetable(chosen, NUM_TRAIN)
+    return make_steps(chosen, plan, IMAGE_SHAPE, NUM_CLASSES, normalization())
+
+
 def steps(chosen: Experiment) -> Steps:
-    """The compiled functions of an experiment on `dataset`; nothing is donated."""
-    made = make_steps(
-        chosen, timetable(chosen, NUM_TRAIN), IMAGE_SHAPE, NUM_CLASSES, normalization()
-    )
-    return Steps(*map(jax.jit, made))
+    """The same, compiled; nothing is donated."""
+    return Steps(*map(jax.jit, pure_steps(chosen)))

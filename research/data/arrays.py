@@ -65,12 +65,14 @@ def cached(
 
     Raises:
       UserError: if the cache can't be written.
+      ValueError: if an image has another shape.
     """
     text = json.dumps([FORMAT, identity], sort_keys=True)
     directory = cache_root() / "data" / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
     found = _load(directory)
     if found is not None:
         return found
+    shutil.rmtree(directory, ignore_errors=True)  # where there is one, it is damaged
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         building = pathlib.Path(tempfile.mkdtemp(prefix="building-", dir=directory.parent))
@@ -121,13 +123,11 @@ def _write(
 
 def _publish(building: pathlib.Path, directory: pathlib.Path) -> None:
     """Moves a finished entry to its place, unless another process was faster."""
-    if _load(directory) is None:
-        shutil.rmtree(directory, ignore_errors=True)  # damaged
-        try:
-            os.replace(building, directory)
-        except OSError:
-            if _load(directory) is None:
-                raise
+    try:
+        os.replace(building, directory)
+    except OSError:
+        if _load(directory) is None:
+            raise
 
 
 def _load(directory: pathlib.Path) -> Examples | None:

@@ -171,7 +171,8 @@ def find_builder(name: str, directory: str):
     except Exception as error:  # each data set has code of its own, which may raise anything
         known = tfds.list_builders(with_community_datasets=False)
         base = re.split("[:/]", name)[0]
-        if base in known or (base and os.path.isdir(os.path.join(directory, base))):
+        there = base.isidentifier() and os.path.isdir(os.path.join(directory, base))
+        if there or base in known:
             raise UserError(
                 f"data set {name!r} in {directory} can't be opened: {first_line(error)}"
             ) from error

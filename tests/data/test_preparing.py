@@ -1,7 +1,6 @@
 """Preparing: data sets are brought into the form that training reads."""
 
 import importlib.util
-import shutil
 import sys
 
 import numpy as np
@@ -81,9 +80,7 @@ def test_fashion_mnist_is_prepared_from_files_that_are_there(
     fashion_mnist_files, fashion_mnist, tmp_path
 ):
     report = prepare("fashion_mnist", str(tmp_path), str(fashion_mnist_files))
-    assert "60,000 train, 10,000 test examples" in report.replace(
-        "10,000 test, 60,000 train", "60,000 train, 10,000 test"
-    )
+    assert "60,000 train" in report and "10,000 test" in report
     dataset = open_dataset(TfdsImages(name="fashion_mnist", data_dir=str(tmp_path)))
     assert dataset.class_names[0] == "T-shirt/top" and dataset.image_shape == (28, 28, 1)
     # The same images as in the publisher's files, in an order of TFDS's own.
@@ -96,12 +93,9 @@ def test_fashion_mnist_is_prepared_from_files_that_are_there(
 
 
 @pytest.mark.usefixtures("with_tensorflow")
-def test_damaged_download_is_an_error_that_says_so(fashion_mnist_files, tmp_path):
-    given = tmp_path / "given"
-    given.mkdir()
-    for path in fashion_mnist_files.glob("fashion-mnist_*"):
-        shutil.copyfile(path, given / path.name)
-    for name in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
-        (given / f"{name}-idx{3 if 'images' in name else 1}-ubyte.gz").write_bytes(b"damaged")
-    message = message_of("fashion_mnist", tmp_path / "data", given)
+def test_damaged_download_is_an_error_that_says_so(tmp_path):
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{part}-ubyte.gz").write_bytes(b"damaged")
+    message = message_of("fashion_mnist", tmp_path / "data", tmp_path)
     assert "data set 'fashion_mnist' could not be prepared" in message
+    assert "idx" in message and "checksum" in message.lower()

@@ -247,9 +247,8 @@ def test_cifar10_has_45000_5000_and_10000_images(cifar10):
 
 
 def test_cifar10_names_its_classes(cifar10):
-    assert cifar10.class_names == tuple(
-        "airplane automobile bird cat deer dog frog horse ship truck".split()
-    )
+    names = "airplane automobile bird cat deer dog frog horse ship truck"
+    assert " ".join(cifar10.class_names) == names
 
 
 def test_statistics_of_cifar10_are_the_known_ones(cifar10):

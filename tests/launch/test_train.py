@@ -76,7 +76,8 @@ def test_the_summary_says_what_ran_and_how_well(default):
     summary = json.loads((path / "summary.json").read_text())
     assert summary["test"]["examples"] == 359
     assert summary["versions"].keys() >= {"hanok", "python", "jax", "flax", "optax"}
-    assert summary["parameters"] == 64 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10
+    hidden = 64 * 256 + 2 * 256 + 256 * 128 + 2 * 128
+    assert summary["parameters"] == hidden + 128 * 10 + 10
     validation = [line for line in read(path / "metrics.jsonl") if line["split"] == "validation"]
     assert summary["best_validation_accuracy"] == max(line["accuracy"] for line in validation)
 
@@ -97,7 +98,7 @@ def test_a_changed_experiment_is_refused_with_a_diff(default, capsys):
     said = capsys.readouterr().err
     assert code == cli.BAD_INPUT
     assert "config.seed: 0 -> 1\n" in said
-    assert "config.model.widths: (128, 64) -> (32,)\n" in said
+    assert "config.model.widths: (256, 128) -> (32,)\n" in said
     assert said.count("->") == 3  # the two, and the legend
 
 

@@ -175,6 +175,12 @@ def test_reported_learning_rate_is_the_one_applied(schedule, accumulate_steps):
     updates, learning_rates, updates_after = map(np.asarray, run()[1])
     np.testing.assert_allclose(updates, np.where(updates_after, -learning_rates, 0), rtol=1e-6)
     assert updates_after.sum() == 31 // accumulate_steps
+    # The schedule is stretched over the updates of the run, not over its steps.
+    of_updates = schedule.function(0.1, 31 // accumulate_steps)
+    expected = jax.vmap(lambda step: jnp.asarray(of_updates(step)))(
+        jnp.arange(31) // accumulate_steps
+    )
+    np.testing.assert_allclose(learning_rates, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
