@@ -162,8 +162,11 @@ def test_finite_run_names_no_step(every_step):
     assert {int(values["first_nonfinite_step"]) for values in metrics} == {0}
 
 
-@pytest.mark.parametrize("accumulate_steps", [1, 3])
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
+@pytest.mark.parametrize(
+    ("schedule", "accumulate_steps"),
+    [*((schedule, 1) for schedule in SCHEDULES), (SCHEDULES[1], 3)],
+    ids=lambda value: getattr(value, "name", None),
+)
 def test_learning_rate_in_the_metrics_is_the_one_applied(schedule, accumulate_steps):
     optimizer = Sgd(learning_rate=0.5, schedule=schedule, accumulate_steps=accumulate_steps)
     steps = logs_every(1, optimizer=optimizer)

@@ -108,8 +108,8 @@ def test_dry_run_prints_experiment_and_layers_and_writes_nothing(tmp_path, monke
     shown = capsys.readouterr().out
     assert "--config.model.widths=(8,)" in shown
     total = next(line for line in shown.splitlines() if line.startswith("total"))
-    parameters = 64 * 8 + 8 + 8 * 10 + 10
-    assert f"{parameters:,}" in total and f"{4 * parameters:,}" in total
+    parameters = 64 * 8 + 2 * 8 + 8 * 10 + 10
+    assert f"{parameters:,}" in total and f"{4 * (parameters + 2 * 8):,}" in total
     assert list(tmp_path.iterdir()) == []
 
 
