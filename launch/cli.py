@@ -1,18 +1,25 @@
-"""What all entry points share: exit codes, errors and signals."""
+"""What all entry points share: exit codes, errors and signals.
+
+It imports nothing slow, so that signals are heeded from the first moment.
+"""
 
 import logging
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 
-from research.errors import DivergedError, UserError
+from research.errors import DivergedError, HungError, UserError
 
 SUCCESS = 0
 BAD_INPUT = 2
 DIVERGED = 3
 STOPPED = 75
+INTERRUPTED = 130
 """Exit codes. STOPPED (EX_TEMPFAIL): the state was saved, the same command
-again goes on; 1 is a crash, with its stack trace."""
+again goes on; INTERRUPTED: a second SIGINT left at once, as if killed; 1 is a
+crash, with its stack trace."""
 
 
 def run(main: Callable[[list[str]], int]) -> None:
@@ -28,18 +35,22 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
         return main(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        if isinstance(error, HungError):
+            os._exit(BAD_INPUT)  # a thread that hangs would hold up any other exit
         return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
 
 
-class StopSignals:
-    """Asks a run to stop after SIGINT or SIGTERM; a second SIGINT ends at once.
+class StopRequest:
+    """Asks a run to stop: after SIGINT or SIGTERM, or when its time is up.
 
-    The handlers only set a flag; the run saves at its next step.
+    The handlers only set a flag; the run saves at its next step. A second
+    SIGINT ends the process at once.
     """
 
-    def __enter__(self) -> "StopSignals":
+    def __enter__(self) -> "StopRequest":
         self._reason = ""
+        self._deadline = float("inf")
         self._previous = {
             number: signal.signal(number, self._handle)
             for number in (signal.SIGINT, signal.SIGTERM)
@@ -50,12 +61,19 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    def limit(self, minutes: float) -> None:
+        """Lets the time be up when this many minutes have passed from now."""
+        self._deadline = time.monotonic() + 60 * minutes
+
     def __call__(self) -> str:
-        """Returns the name of the signal that came, or ""."""
+        """Returns why the run is to stop, or "" if it is not."""
+        if not self._reason and time.monotonic() > self._deadline:
+            self._reason = "--max_minutes"
         return self._reason
 
     def _handle(self, number, frame) -> None:
         del frame
-        if self._reason and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if number == signal.SIGINT and self._reason == "SIGINT":
+            os.write(2, b"interrupted; the same command resumes from the last checkpoint\n")
+            os._exit(INTERRUPTED)
         self._reason = signal.Signals(number).name

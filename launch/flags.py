@@ -69,12 +69,21 @@ def parse_experiment(
       UserError: if a flag, a field, a value or the config file is wrong.
       SystemExit: after --help.
     """
-    config_path, argv = _take_config_path(argv)
-    experiment = load_config(config_path)
+    config, argv = _take_path("config", argv)
+    recorded, argv = _take_path("config_json", argv)
+    if config and recorded:
+        raise UserError("--config and --config_json exclude each other; give one of them")
+    experiment = load_recorded(recorded) if recorded else load_config(config or DEFAULT_CONFIG)
     _choose_components(experiment, argv)
     _check_override_names(experiment, argv)
 
     def define_all(values: flags.FlagValues) -> None:
+        flags.DEFINE_string(
+            "config_json",
+            "",
+            "path of a recorded experiment.json, in place of --config; nothing in it is executed",
+            flag_values=values,
+        )
         config_flags.DEFINE_config_dataclass(
             "config",
             experiment,
@@ -151,17 +160,29 @@ def _readable(error: str, fields: Mapping[str, Any]) -> str:
     return f"--config.{path}: takes {records.type_name(fields[path])}, not {match['value']!r}"
 
 
-def _take_config_path(argv: list[str]) -> tuple[str | pathlib.Path, list[str]]:
-    """Splits --config=PATH (or --config PATH) off the arguments."""
-    path, rest, i = DEFAULT_CONFIG, [], 0
+def load_recorded(path: str | pathlib.Path) -> Experiment:
+    """Returns the experiment that a run recorded in experiment.json; executes nothing.
+
+    Raises:
+      UserError: if there is no such file, or it doesn't describe an experiment.
+    """
+    from research import workdir
+
+    experiment, _ = workdir.read_recorded(pathlib.Path(path))
+    return experiment
+
+
+def _take_path(flag: str, argv: list[str]) -> tuple[str, list[str]]:
+    """Splits --FLAG=PATH (or --FLAG PATH) off the arguments; the path is "" without it."""
+    path, rest, i = "", [], 0
     while i < len(argv):
         name, equals, value = argv[i].partition("=")
-        if name in ("--config", "-config"):
+        if name in (f"--{flag}", f"-{flag}"):
             if not equals:
                 i += 1
-                if i == len(argv):
-                    raise UserError("--config: give the path of a config file")
-                value = argv[i]
+                value = argv[i] if i < len(argv) else ""
+            if not value:
+                raise UserError(f"--{flag}: give the path of a file")
             path = value
         else:
             rest.append(argv[i])

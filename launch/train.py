@@ -4,18 +4,19 @@
     python -m launch.train --config.optimizer.learning_rate=3e-3 --workdir=runs/b
 
 Exit codes: 0 finished, 2 bad input, 3 loss or gradient not finite, 75 stopped
-by SIGINT or SIGTERM with the state saved, 1 crashed.
+by SIGINT, SIGTERM or --max_minutes with the state saved, 130 left at once after
+a second SIGINT, 1 crashed.
 """
 
-from absl import flags
-
 from launch import cli
-from launch.flags import describe, parse_experiment
 
 
 def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
-    with cli.StopSignals() as stop_requested:
+    with cli.StopRequest() as stop:
+        # Signals are heeded from here on; what takes time is imported below.
+        from launch.flags import parse_experiment
+
         experiment, values = parse_experiment(argv, _define, __doc__)
         # From here on JAX is loaded; a wrong command line has failed by now.
         from research.console import Console
@@ -25,13 +26,16 @@ def main(argv: list[str]) -> int:
             return _dry_run(experiment)
         from research.training import train
 
+        if values.max_minutes is not None:
+            stop.limit(values.max_minutes)
         enable_compilation_cache()
         workdir = values.workdir or f"runs/{experiment.name}"
-        outcome = train(experiment, workdir, Console(), stop_requested)
+        outcome = train(experiment, workdir, Console(), stop)
         return cli.STOPPED if outcome.stopped else cli.SUCCESS
 
 
 def _dry_run(experiment) -> int:
+    from launch.flags import describe
     from research.data.splits import open_dataset
     from research.models.table import table_of_layers
 
@@ -42,7 +46,9 @@ def _dry_run(experiment) -> int:
     return cli.SUCCESS
 
 
-def _define(values: flags.FlagValues) -> None:
+def _define(values) -> None:
+    from absl import flags
+
     flags.DEFINE_string(
         "workdir", "", "where everything is written; runs/NAME unless given", flag_values=values
     )
@@ -50,6 +56,13 @@ def _define(values: flags.FlagValues) -> None:
         "dry_run",
         False,
         "print the experiment and the model's layers, then stop",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "max_minutes",
+        None,
+        "save and leave with exit code 75 after this time",
+        lower_bound=0,
         flag_values=values,
     )
 

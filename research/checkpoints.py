@@ -1,16 +1,23 @@
-"""Checkpoints: the training state on disk, by Orbax."""
+"""Checkpoints: the training state on disk, by Orbax, verified."""
 
 import dataclasses
+import logging
 import pathlib
+import threading
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from research.errors import UserError
+from research import manifest
+from research.errors import HungError, UserError, first_line
 
 Score = tuple[float, float]
 """(accuracy, −loss) on the validation split; a larger one is better."""
+
+SAVING_TIMEOUT = 600.0
+"""Seconds after which a save that has not finished counts as hung."""
 
 
 class Checkpoints:
@@ -18,13 +25,35 @@ class Checkpoints:
 
     Saving is asynchronous: it returns once the state has been copied to the
     host, and writes while training goes on. The newest ones and the best one
-    stay; a save that a killed process left unfinished never counts.
+    stay; a save that a killed process left unfinished never counts. Each
+    carries a manifest with the digest of every file, written before the folder
+    is committed, and is verified before it is used.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int = 1, read_only: bool = False):
-        """Opens the checkpoints in `directory`; `keep` of the newest stay."""
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        keep: int = 1,
+        read_only: bool = False,
+        about: Mapping[str, Any] | None = None,
+        timeout: float = SAVING_TIMEOUT,
+    ):
+        """Opens the checkpoints in `directory`.
+
+        Args:
+          directory: holds one folder a checkpoint, named by its step.
+          keep: how many of the newest stay.
+          read_only: whether nothing there is to be changed.
+          about: JSON values that every manifest is to hold, such as versions.
+          timeout: seconds after which a save counts as hung.
+        """
         policies = ocp.checkpoint_managers.preservation_policy
         self._directory = directory
+        self._read_only = read_only
+        self._about = dict(about or {})
+        self._timeout = timeout
+        self._hung = False
+        self._being_saved: tuple[int, dict[str, list]] | None = None
         self._manager = ocp.CheckpointManager(
             directory,
             options=ocp.CheckpointManagerOptions(
@@ -38,12 +67,46 @@ class Checkpoints:
                 preservation_policy=policies.AnyPreservationPolicy(
                     [policies.LatestN(keep), _NewestWithScore()]
                 ),
+                async_options=ocp.AsyncOptions(
+                    timeout_secs=int(timeout), post_finalization_callback=self._write_manifest
+                ),
             ),
         )
 
     def latest_step(self) -> int | None:
         """Returns the newest checkpoint's step, None where there is none."""
         return self._manager.latest_step()
+
+    def newest_valid(self) -> int | None:
+        """Returns the step of the newest undamaged checkpoint, None where there is none at all.
+
+        Damaged ones are reported and, unless read only, moved to damaged/ in
+        the work directory: nothing is deleted.
+
+        Raises:
+          UserError: if there are checkpoints, but all are damaged.
+        """
+        refused = []
+        for step in reversed(self.steps()):
+            lines = self.damage(step)
+            if not lines:
+                return step
+            refused.append(step)
+            place = "passed over" if self._read_only else f"moved to {self._set_aside(step)}"
+            logging.getLogger(__name__).warning(
+                "checkpoint of step %d is damaged and was %s: %s", step, place, "; ".join(lines[:5])
+            )
+        if refused:
+            raise UserError(
+                f"no checkpoint in {self._directory} is undamaged; those of steps "
+                f"{', '.join(map(str, refused))} were refused"
+                + ("" if self._read_only else ". The same command now starts from the beginning")
+            )
+        return None
+
+    def damage(self, step: int) -> list[str]:
+        """Returns what is wrong with the files of a checkpoint, [] if nothing is."""
+        return manifest.damage(self._directory / str(step))
 
     def steps(self) -> list[int]:
         """Returns the steps of all checkpoints, ascending."""
@@ -66,7 +129,9 @@ class Checkpoints:
 
         Raises:
           UserError: if an earlier save has failed, or the step is not a later one.
+          HungError: if an earlier save does not end.
         """
+        self.wait()
         latest = self.latest_step()
         if latest is not None and step <= latest:
             raise UserError(
@@ -74,6 +139,7 @@ class Checkpoints:
                 f"{latest}. Is another run using this work directory?"
             )
         metrics = None if score is None else {"accuracy": score[0], "loss": -score[1]}
+        self._being_saved = step, manifest.describe_leaves(state)
         with _errors_of_saving(self._directory):
             self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
 
@@ -82,10 +148,31 @@ class Checkpoints:
 
         Raises:
           UserError: if one has failed.
+          HungError: if one does not end.
         """
+        failures: list[BaseException] = []
+
+        def finish():
+            try:
+                self._manager.wait_until_finished()
+                self._manager.check_for_errors()
+            except BaseException as error:  # handed over to the caller's thread
+                failures.append(error)
+
+        # In a thread, since the thread that writes can't be interrupted.
+        waiter = threading.Thread(target=finish, daemon=True)
+        waiter.start()
+        waiter.join(self._timeout)
+        if waiter.is_alive():
+            self._hung = True
+            raise HungError(
+                f"saving a checkpoint to {self._directory} has not ended after "
+                f"{self._timeout:.0f} s; does the disk answer? The same command resumes from "
+                "the last complete checkpoint"
+            )
         with _errors_of_saving(self._directory):
-            self._manager.wait_until_finished()
-            self._manager.check_for_errors()
+            if failures:
+                raise failures[0]
 
     def restore(self, step: int, shapes: Any) -> Any:
         """Returns the state of a checkpoint.
@@ -96,21 +183,54 @@ class Checkpoints:
             where each array goes, whatever devices wrote it.
 
         Raises:
-          UserError: if the checkpoint is damaged or holds another state.
+          UserError: if the checkpoint is damaged or holds another state, with
+            the leaves that differ.
         """
+        folder = self._directory / str(step)
+        if lines := self.damage(step):
+            raise UserError(
+                f"checkpoint {folder} is damaged: {'; '.join(lines[:5])}\nWithout --step the "
+                "newest undamaged one is taken"
+            )
+        differing = manifest.leaf_differences(
+            manifest.read(folder)["leaves"], manifest.describe_leaves(shapes)
+        )
+        if differing:
+            raise UserError(
+                f"checkpoint {folder} holds another state than this experiment needs:\n"
+                + "\n".join(f"  {line}" for line in differing[:20])
+                + (f"\n  … and {len(differing) - 20} more" if len(differing) > 20 else "")
+            )
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
-        except Exception as error:  # Orbax raises many kinds for damaged files
+        except Exception as error:  # Orbax raises many kinds
             raise UserError(
-                f"checkpoint {self._directory / str(step)} can't be restored: "
-                f"{_first_line(error)}\nIf it is damaged, remove that folder: the same "
-                "command then goes on from the checkpoint before it"
+                f"checkpoint {folder} can't be restored: {first_line(error)}"
             ) from error
 
     def close(self) -> None:
         """Waits for all saves and releases the directory."""
+        if self._hung:
+            return
         self.wait()
         self._manager.close()
+
+    def _write_manifest(self) -> None:
+        """Called by Orbax when all files of a save are written, before it is committed."""
+        if jax.process_index() != 0:
+            return
+        step, leaves = self._being_saved
+        (folder,) = self._directory.glob(f"{step}.orbax-checkpoint-tmp*")
+        manifest.write(folder, leaves, {"step": step, **self._about})
+
+    def _set_aside(self, step: int) -> pathlib.Path:
+        shelf = self._directory.parent / "damaged"
+        shelf.mkdir(exist_ok=True)
+        taken = sum(entry.name.split("-")[0] == str(step) for entry in shelf.iterdir())
+        target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
+        (self._directory / str(step)).rename(target)
+        self._manager.reload()
+        return target
 
 
 def with_shardings(shapes: Any, shardings: Any) -> Any:
@@ -132,11 +252,11 @@ class _NewestWithScore:
         return [bool(scored) and info.step == scored[-1] for info in checkpoints]
 
 
+@dataclasses.dataclass(frozen=True)
 class _errors_of_saving:
     """Turns the failure of a save into an error that says where and what to do."""
 
-    def __init__(self, directory: pathlib.Path):
-        self._directory = directory
+    directory: pathlib.Path
 
     def __enter__(self):
         return self
@@ -144,12 +264,7 @@ class _errors_of_saving:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, Exception):
             raise UserError(
-                f"a checkpoint could not be written to {self._directory}: {_first_line(error)}\n"
+                f"a checkpoint could not be written to {self.directory}: {first_line(error)}\n"
                 "Training has stopped. Make room or grant access there; the same command "
                 "then resumes from the last complete checkpoint"
             ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"

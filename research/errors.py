@@ -12,6 +12,10 @@ class UserError(Exception):
     """
 
 
+class HungError(UserError):
+    """Something outside, such as a disk, does not answer; its thread can't be ended."""
+
+
 class DivergedError(UserError):
     """Training produced a loss or a gradient that is not a finite number."""
 

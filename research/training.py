@@ -1,5 +1,6 @@
 """The loop: the one place where steps, data, checkpoints and metrics meet."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from research.data.feed import train_batch
 from research.data.splits import Dataset, Split, open_dataset
 from research.errors import DivergedError
 from research.experiment import Experiment, Timetable, timetable
+from research.lock import sole_writer
 from research.pace import Pace
 from research.program import Program, compile_train_step, make_program
 
@@ -49,7 +51,7 @@ def train(
       experiment: a checked and frozen experiment.
       path: the work directory; created if it isn't there.
       console: where progress is shown.
-      stop_requested: asked after every step; a reason such as "SIGTERM" makes
+      stop_requested: asked before every step; a reason such as "SIGTERM" makes
         the run save its state and return.
 
     Raises:
@@ -57,23 +59,31 @@ def train(
       DivergedError: if the loss or the gradient is no longer finite.
     """
     files = workdir.open_workdir(path)
-    dataset = open_dataset(experiment.data)
-    plan = timetable(experiment, len(dataset.train))
-    program = make_program(experiment, plan, dataset)
-    workdir.claim(files, experiment, dataset.fingerprint)
-    checkpoints = Checkpoints(files.checkpoints, keep=experiment.checkpoint.keep)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sole_writer(files.lock))
+        dataset = open_dataset(experiment.data)
+        plan = timetable(experiment, len(dataset.train))
+        program = make_program(experiment, plan, dataset)
+        workdir.claim(files, experiment, dataset.fingerprint)
+        checkpoints = Checkpoints(
+            files.checkpoints,
+            keep=experiment.checkpoint.keep,
+            about={
+                "experiment": dataclasses.asdict(experiment),
+                "mesh": mesh.describe(program.mesh),
+                "versions": workdir.versions(),
+            },
+        )
+        stack.callback(checkpoints.close)
         run = Run(experiment, plan, program, dataset, files, checkpoints, console)
-        stopped = run.train(stop_requested)
-        if stopped:
+        if stopped := run.train(stop_requested):
+            saved = f"saved in {files.checkpoints}" if run.step else "nothing to save yet"
             console.message(
-                f"stopped by {stopped} after step {run.step}; saved in {files.checkpoints}. "
+                f"stopped by {stopped} after step {run.step}; {saved}. "
                 "The same command again goes on from here"
             )
             return Outcome(run.step, stopped, {})
         return Outcome(run.step, "", run.finish())
-    finally:
-        checkpoints.close()
 
 
 class Run:
@@ -101,7 +111,7 @@ class Run:
         self._pace = Pace(experiment.global_batch_size)
         self._unwritten: tuple[int, dict[str, jax.Array]] | None = None
         self._saved_at = time.monotonic()
-        self.step = checkpoints.latest_step() or 0
+        self.step = checkpoints.newest_valid() or 0
         if self.step:
             self._state = checkpoints.restore(self.step, program.state_shapes)
             console.message(f"resuming after step {self.step} from {files.checkpoints}")
@@ -117,6 +127,8 @@ class Run:
         if self.step == self._plan.total_steps:
             self._console.message("this run is finished; measuring and reporting once more")
             return ""
+        if reason := stop_requested():
+            return reason
         compiled = compile_train_step(self._program, self._batch(self.step))
         self._console.message(
             f"compiled in {compiled.seconds:.1f} s "
@@ -129,11 +141,11 @@ class Run:
             # Nothing may cross between host and devices unless it says so.
             with jax.transfer_guard("disallow"):
                 while self.step < self._plan.total_steps:
-                    self._advance(compiled.call)
                     if reason := stop_requested():
                         self._save_unless_saved()
                         self._checkpoints.wait()
                         return reason
+                    self._advance(compiled.call)
         finally:
             self._console.stop()
             self._log.flush()
@@ -297,7 +309,7 @@ class Run:
 
     def _save_unless_saved(self) -> None:
         self._write_metrics()
-        if self._checkpoints.latest_step() != self.step:
+        if self.step and self._checkpoints.latest_step() != self.step:
             self._save(None)
 
     def _save(self, score: Score | None) -> None:

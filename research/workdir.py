@@ -30,6 +30,11 @@ class Workdir:
         return self.root / "experiment.json"
 
     @property
+    def lock(self) -> pathlib.Path:
+        """Held by the one process that may write here."""
+        return self.root / "lock"
+
+    @property
     def metrics(self) -> pathlib.Path:
         """All metrics, one JSON object a line; the truth about the run."""
         return self.root / "metrics.jsonl"
@@ -119,9 +124,14 @@ def read_experiment(workdir: Workdir) -> tuple[Experiment, str]:
     Raises:
       UserError: if the directory holds none, or its file is damaged.
     """
-    values = read_json(workdir.experiment)
+    return read_recorded(workdir.experiment)
+
+
+def read_recorded(path: pathlib.Path) -> tuple[Experiment, str]:
+    """Returns what an experiment.json holds; see `read_experiment`."""
+    values = read_json(path)
     if not isinstance(values, dict) or not {"experiment", "data_fingerprint"} <= values.keys():
-        raise UserError(f"{workdir.experiment} is damaged: it does not describe an experiment")
+        raise UserError(f"{path} is damaged: it does not describe an experiment")
     return from_dict(Experiment, values["experiment"]), values["data_fingerprint"]
 
 

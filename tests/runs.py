@@ -20,12 +20,13 @@ def experiment(*overrides):
 
 def run(chosen, path, stop_after: int | None = None, output=None) -> Outcome:
     """Trains in `path`; asks it to stop once `stop_after` steps were made."""
-    made = itertools.count(1)
+    # Asked once before compiling and then before every step.
+    asked = itertools.count()
     return train(
         chosen,
         str(path),
         Console(output or io.StringIO()),
-        lambda: "test" if next(made) == stop_after else "",
+        lambda: "test" if stop_after is not None and next(asked) > stop_after else "",
     )
 
 

@@ -79,7 +79,7 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(folder):
         if file.is_file():
             file.write_bytes(b"")
     with pytest.raises(
-        UserError, match=r"checkpoints/2 can't be restored(.|\n)*remove that folder"
+        UserError, match="checkpoints/2 is damaged: .* is missing; .* 0 bytes instead of"
     ):
         checkpoints.restore(2, shapes())
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(1, shapes()), state(1))
@@ -90,8 +90,9 @@ def test_another_shape_is_refused(folder):
     other = jax.tree.map(
         lambda s: jax.ShapeDtypeStruct((*s.shape, 2), s.dtype, sharding=s.sharding), shapes()
     )
-    with pytest.raises(UserError, match="can't be restored"):
+    with pytest.raises(UserError) as error:
         checkpoints.restore(1, other)
+    assert "params/w: float32[3,2] in the file, float32[3,2,2] in memory" in str(error.value)
 
 
 def test_a_save_that_fails_is_an_error_before_it_is_relied_on(folder):
