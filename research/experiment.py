@@ -6,7 +6,10 @@ import math
 from research.data import DATASETS, Data, TfdsImages
 from research.models import MODELS, Model
 from research.optimizers import OPTIMIZERS, Optimizer
-from research.records import Record, choice, record, require
+from research.records import Record, choice, record, require, require_known
+
+MESH_AXES = ("data", "model")
+MESH_MODES = ("dp", "fsdp", "pmap")
 
 
 @record
@@ -66,6 +69,67 @@ class Checkpointing(Record):
 
 
 @record
+class Mesh(Record):
+    """Which devices a run uses, and what each of them holds.
+
+    It decides where arrays live, not what is computed: a run may go on with
+    another mesh.
+    """
+
+    shape: str = "auto"
+    """Axes and their sizes, such as "data:4,model:2": batches are divided along
+    "data", channels of layers along "model". Without "data" it takes what the
+    other leaves; "auto" is all devices along "data"."""
+
+    mode: str = "dp"
+    """What lies along "data" beside the batch. "dp": nothing, every device holds
+    all parameters; "fsdp": parameters and optimizer state, gathered where they
+    are used; "pmap": as "dp", each device running the step on its own part."""
+
+    def sizes(self, num_devices: int) -> dict[str, int]:
+        """Returns axis -> size on so many devices; it always has "data".
+
+        Raises:
+          UserError: if there are too few devices.
+        """
+        given = _parse_mesh_shape(self.shape)
+        others = math.prod(size for axis, size in given.items() if axis != "data")
+        sizes = given if "data" in given else {"data": num_devices // others, **given}
+        needed = max(1, sizes["data"]) * others
+        require(
+            needed <= num_devices,
+            "config.mesh.shape",
+            f"{self.shape} needs {needed} devices; there are {num_devices}",
+        )
+        return sizes
+
+    def validate(self, path):
+        require_known(self.mode, MESH_MODES, f"{path}.mode")
+        sizes = _parse_mesh_shape(self.shape, f"{path}.shape")
+        require(
+            self.mode != "pmap" or sizes.get("model", 1) == 1,
+            f"{path}.mode",
+            f"pmap divides nothing but the batch; the shape {self.shape} wants more",
+        )
+
+
+def _parse_mesh_shape(shape: str, path: str = "config.mesh.shape") -> dict[str, int]:
+    """Returns axis -> size of what `Mesh.shape` gives."""
+    sizes: dict[str, int] = {}
+    for part in shape.split(",") if shape != "auto" else ():
+        axis, _, size = part.strip().partition(":")
+        require_known(axis, MESH_AXES, path)
+        require(axis not in sizes, path, f"gives {axis!r} twice")
+        require(
+            size.isascii() and size.isdigit() and int(size) >= 1,
+            path,
+            f"takes 'auto' or axes and sizes such as 'data:4,model:2', not {shape!r}",
+        )
+        sizes[axis] = int(size)
+    return sizes
+
+
+@record
 class Experiment(Record):
     """Everything that decides a run; equal experiments give equal results.
 
@@ -92,6 +156,7 @@ class Experiment(Record):
     data: Data = choice(DATASETS, "digits", otherwise=TfdsImages)
     model: Model = choice(MODELS, "mlp")
     optimizer: Optimizer = choice(OPTIMIZERS, "adam")
+    mesh: Mesh = dataclasses.field(default_factory=Mesh)
     logging: Logging = dataclasses.field(default_factory=Logging)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     checkpoint: Checkpointing = dataclasses.field(default_factory=Checkpointing)

@@ -1,66 +1,69 @@
-"""Where arrays live: devices -> mesh, parameter path -> PartitionSpec.
+"""Devices -> mesh, and how a batch is divided over it."""
 
-This is the one file that decides placement; models and steps know nothing of
-it. Every array of the training state is placed by the first rule whose pattern
-is found in its path, and batches are divided over the "data" axis.
-"""
-
-import re
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from research.errors import UserError
-
-RULES: list[tuple[str, PartitionSpec]] = [
-    (r".*", PartitionSpec()),
-]
-"""(pattern, spec): patterns are searched for in paths such as
-"params/dense_0/kernel" or "opt_state/0/mu/dense_0/kernel"."""
+from research.experiment import Mesh
 
 
-def make_mesh() -> Mesh:
-    """Returns a mesh with all devices along one axis, "data"."""
+def make_mesh(options: Mesh, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+    """Returns the mesh of an experiment.
+
+    Args:
+      options: its shape.
+      devices: those to use, all there are unless given; of more than the shape
+        needs, the first.
+
+    Raises:
+      UserError: if there are too few devices, or a process would have none.
+    """
+    devices = jax.devices() if devices is None else devices
+    sizes = options.sizes(len(devices))
+    count = math.prod(sizes.values())
+    if count < len(devices) and jax.process_count() > 1:
+        raise UserError(
+            f"config.mesh.shape: {options.shape} uses {count} of {len(devices)} devices; a run of "
+            "several processes must use all"
+        )
     # Flax Linen's layers need axes of type Auto; make_mesh defaults to Explicit.
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    return jax.make_mesh(
+        tuple(sizes.values()),
+        tuple(sizes),
+        axis_types=(AxisType.Auto,) * len(sizes),
+        devices=devices[:count],
+    )
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
+def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
     """Returns the sharding of a batch: examples divided over the "data" axis."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def state_shardings(mesh: Mesh, state: Any) -> Any:
-    """Returns the tree of shardings of a training state (arrays or shapes)."""
-
-    def sharding(path, _):
-        name = path_name(path)
-        spec = next(spec for pattern, spec in RULES if re.search(pattern, name))
-        return NamedSharding(mesh, spec)
-
-    return jax.tree_util.tree_map_with_path(sharding, state)
-
-
-def path_name(path: tuple) -> str:
-    """Returns a leaf's path in a pytree as "a/b/c"."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def check_divisible(global_batch_size: int, mesh: Mesh, field: str) -> None:
-    """Raises `UserError` unless the mesh's devices share a batch evenly."""
-    devices = mesh.shape["data"]
-    if global_batch_size % devices:
-        below = global_batch_size // devices * devices
-        nearest = " or ".join(str(size) for size in (below, below + devices) if size)
+def check_divisible(global_batch_size: int, mesh: jax.sharding.Mesh, field: str) -> None:
+    """Raises `UserError` unless the mesh's "data" axis shares a batch evenly."""
+    parts = mesh.shape["data"]
+    if global_batch_size % parts:
+        below = global_batch_size // parts * parts
+        nearest = " or ".join(str(size) for size in (below, below + parts) if size)
+        devices = "devices" if parts == mesh.size else f'parts along "data" of {mesh.size} devices'
         raise UserError(
             f"{field}: {global_batch_size} examples can't be divided evenly over "
-            f"{devices} devices; the nearest sizes that can are {nearest}"
+            f"{parts} {devices}; the nearest sizes that can are {nearest}"
         )
 
 
-def describe(mesh: Mesh) -> str:
+def describe(mesh: jax.sharding.Mesh, mode: str) -> str:
     """Returns one line that says which devices the mesh holds, and how."""
     device = mesh.devices.flat[0]
     axes = " × ".join(f"{name}:{size}" for name, size in mesh.shape.items())
-    return f"{mesh.size} × {device.device_kind} ({device.platform}), mesh {axes}"
+    unused = jax.device_count(device.platform) - mesh.size
+    processes = len({device.process_index for device in mesh.devices.flat})
+    return (
+        f"{mesh.size} × {device.device_kind} ({device.platform}), mesh {axes}, {mode}"
+        + (f", {processes} processes" if processes > 1 else "")
+        + (f"; {unused} devices unused" if unused > 0 else "")
+    )

@@ -1,17 +1,20 @@
 """The steps of an experiment, placed on the devices and compiled."""
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
+from research import batch_axis
 from research import mesh as meshes
 from research.checkpoints import with_shardings
 from research.data.arrays import cache_root
 from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
+from research.sharding import gathered, state_shardings
 from research.state import Normalization, TrainState
 from research.steps import Batch, make_steps
 
@@ -37,34 +40,70 @@ class Program:
     eval_step: Callable[[TrainState, Batch], dict[str, jax.Array]]
 
 
-def make_program(experiment: Experiment, timetable: Timetable, dataset: Dataset) -> Program:
+def make_program(
+    experiment: Experiment,
+    timetable: Timetable,
+    dataset: Dataset,
+    devices: Sequence[jax.Device] | None = None,
+) -> Program:
     """Places and jits the experiment's steps; nothing is compiled yet.
 
+    Args:
+      experiment: says what the steps do, and how they are placed.
+      timetable: when they log.
+      dataset: gives shapes and statistics; no example is read.
+      devices: those to use; all of this machine unless given. They may be those
+        of a topology that isn't there, to compile for it.
+
     Raises:
-      UserError: if the model can't take the images, or the devices can't share
-        a batch evenly.
+      UserError: if the model can't take the images, there are too few devices,
+        or they can't share a batch evenly.
     """
-    mesh = meshes.make_mesh()
+    mesh = meshes.make_mesh(experiment.mesh, devices)
     meshes.check_divisible(experiment.global_batch_size, mesh, "config.global_batch_size")
     meshes.check_divisible(
         experiment.evaluation.global_batch_size, mesh, "config.evaluation.global_batch_size"
     )
+    fsdp = experiment.mesh.mode == "fsdp"
     steps = make_steps(
         experiment,
         timetable,
         dataset.image_shape,
         len(dataset.class_names),
         Normalization(mean=dataset.mean, std=dataset.std),
+        in_use=functools.partial(gathered, mesh) if fsdp else lambda params: params,
     )
     shapes = jax.eval_shape(steps.init)
-    shardings = meshes.state_shardings(mesh, shapes)
+    shardings = state_shardings(mesh, shapes, fsdp)
+    train_step = steps.train_step
+    if experiment.mesh.mode == "pmap":
+        train_step = _mapped(train_step, mesh)
     return Program(
         mesh=mesh,
         batch_sharding=meshes.batch_sharding(mesh),
         state_shapes=with_shardings(shapes, shardings),
         init=jax.jit(steps.init, out_shardings=shardings),
-        train_step=jax.jit(steps.train_step, donate_argnums=0, out_shardings=(shardings, None)),
+        train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, None)),
         eval_step=jax.jit(steps.eval_step),
+    )
+
+
+def _mapped(train_step: Callable, mesh: jax.sharding.Mesh) -> Callable:
+    """Lets each device run the step on its part of the batch, as `jax.pmap` does.
+
+    State and metrics keep the shapes that they have otherwise: they are the
+    same on all devices.
+    """
+    parts = mesh.shape[batch_axis.NAME]
+    mapped = jax.pmap(
+        train_step,
+        axis_name=batch_axis.NAME,
+        in_axes=(None, 0),
+        out_axes=None,
+        devices=list(mesh.devices.flat),
+    )
+    return lambda state, batch: mapped(
+        state, jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
     )
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from research import objectives
+from research import batch_axis, objectives
 from research.experiment import Experiment, Timetable
 from research.models.network import Network, network
 from research.optimizers.chain import Chain, make_chain
@@ -46,8 +46,18 @@ def make_steps(
     image_shape: tuple[int, int, int],
     num_classes: int,
     normalization: Normalization,
+    in_use: Callable[[Any], Any] = lambda params: params,
 ) -> Steps:
     """Builds the functions of an experiment on data of the given shape.
+
+    Args:
+      experiment: says what the steps do.
+      timetable: when they log.
+      image_shape: (height, width, channels).
+      num_classes: the number K of logits.
+      normalization: statistics of the training split.
+      in_use: parameters as they are kept -> the same, placed as the model is to
+        use them.
 
     Raises:
       UserError: if the model can't take images of this shape.
@@ -63,20 +73,26 @@ def make_steps(
         )
 
     def train_step(state: TrainState, batch: Batch):
-        return _train_step(net, chain, ema_decay, timetable.log_every, state, batch)
+        return _train_step(net, chain, in_use, ema_decay, timetable.log_every, state, batch)
 
     def eval_step(state: TrainState, batch: Batch):
-        return _eval_step(net, num_classes, state, batch)
+        return _eval_step(net, in_use, num_classes, state, batch)
 
     return Steps(init, train_step, eval_step)
 
 
 def _train_step(
-    net: Network, chain: Chain, ema_decay: float, log_every: int, state: TrainState, batch: Batch
+    net: Network,
+    chain: Chain,
+    in_use: Callable[[Any], Any],
+    ema_decay: float,
+    log_every: int,
+    state: TrainState,
+    batch: Batch,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     def loss_of(params):
         logits, batch_stats = net.apply(
-            {"params": params, "batch_stats": state.batch_stats},
+            {"params": in_use(params), "batch_stats": state.batch_stats},
             state.normalization(batch["image"]),
             train=True,
             dropout_key=dropout_key(state.seed, state.step),
@@ -87,10 +103,12 @@ def _train_step(
     (loss, (correct, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
         state.params
     )
+    loss, gradients = batch_axis.mean((loss, gradients))
+    correct, examples = batch_axis.total((correct.sum(dtype=jnp.int32), correct.size))
     updates, opt_state = chain.transformation.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     gradient_norm = optax.tree.norm(gradients)
-    interval = _extend(state, log_every, loss, correct, gradient_norm)
+    interval = _extend(state, log_every, loss, correct, examples, gradient_norm)
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
     first_nonfinite_step = jnp.where(
         finite | (state.first_nonfinite_step > 0), state.first_nonfinite_step, state.step + 1
@@ -119,6 +137,7 @@ def _extend(
     log_every: int,
     loss: jax.Array,
     correct: jax.Array,
+    examples: jax.Array,
     gradient_norm: jax.Array,
 ) -> Interval:
     """Adds a step to the sums, which start anew after every line of metrics."""
@@ -128,9 +147,9 @@ def _extend(
     )
     return Interval(
         steps=so_far.steps + 1,
-        examples=so_far.examples + correct.size,
+        examples=so_far.examples + examples,
         loss=so_far.loss + loss,
-        correct=so_far.correct + correct.sum(dtype=jnp.int32),
+        correct=so_far.correct + correct,
         gradient_norm=so_far.gradient_norm + gradient_norm,
     )
 
@@ -144,10 +163,14 @@ def _averaged(chain: Chain, decay: float, state: TrainState, params: Any) -> Any
 
 
 def _eval_step(
-    net: Network, num_classes: int, state: TrainState, batch: Batch
+    net: Network,
+    in_use: Callable[[Any], Any],
+    num_classes: int,
+    state: TrainState,
+    batch: Batch,
 ) -> dict[str, jax.Array]:
     logits = net.apply(
-        {"params": state.params, "batch_stats": state.batch_stats},
+        {"params": in_use(state.params), "batch_stats": state.batch_stats},
         state.normalization(batch["image"]),
     )
     losses = objectives.cross_entropy(logits, batch["label"])

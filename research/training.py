@@ -70,7 +70,7 @@ def train(
             keep=experiment.checkpoint.keep,
             about={
                 "experiment": dataclasses.asdict(experiment),
-                "mesh": mesh.describe(program.mesh),
+                "mesh": mesh.describe(program.mesh, experiment.mesh.mode),
                 "versions": workdir.versions(),
             },
         )
@@ -196,10 +196,10 @@ class Run:
         examples = {"train": self._dataset.train, "validation": self._dataset.validation}
         sizes = ", ".join(f"{len(split):,} {name}" for name, split in examples.items())
         parameters = state.count_parameters(self._state)
-        per_device = self._experiment.global_batch_size // self._program.mesh.size
+        per_device = self._experiment.global_batch_size // self._program.mesh.shape["data"]
         for line in (
             f"work directory {self._files.root}",
-            f"devices {mesh.describe(self._program.mesh)}",
+            f"devices {mesh.describe(self._program.mesh, self._experiment.mesh.mode)}",
             f"data {self._dataset.name}: {sizes} examples, image shape {self._dataset.image_shape}",
             f"model {self._experiment.model.name}: {parameters:,} parameters, state "
             f"{state.bytes_per_device(self._state) / 1e6:.1f} MB a device",

@@ -11,10 +11,10 @@ import numpy as np
 from research.data.feed import train_batch
 from research.evaluation import evaluate
 from research.experiment import Evaluation, timetable
-from research.mesh import path_name
 from research.models.cnn import Cnn
 from research.optimizers.sgd import Momentum
 from research.program import make_program
+from research.sharding import path_name
 from tests import tiny
 
 STEPS = 5

@@ -9,7 +9,9 @@ import pytest
 
 from research.checkpoints import Checkpoints, with_shardings
 from research.errors import UserError
-from research.mesh import make_mesh, state_shardings
+from research.experiment import Mesh
+from research.mesh import make_mesh
+from research.sharding import state_shardings
 
 
 def state(step):
@@ -18,7 +20,7 @@ def state(step):
 
 def shapes():
     tree = jax.eval_shape(lambda: state(0))
-    return with_shardings(tree, state_shardings(make_mesh(), tree))
+    return with_shardings(tree, state_shardings(make_mesh(Mesh()), tree))
 
 
 @pytest.fixture

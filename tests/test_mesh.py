@@ -8,25 +8,18 @@ import sys
 import jax
 import numpy as np
 import pytest
-from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, PartitionSpec
 from scipy.signal import correlate2d
 
 import research
 from research import mesh
 from research.errors import UserError
-from research.models.cnn import Cnn
-from research.optimizers.adam import Adam
+from research.experiment import Mesh
+from research.records import check
 from tests import sharded, tiny
 
 REPOSITORY = pathlib.Path(research.__file__).parents[1]
 EIGHT = AbstractMesh((8,), ("data",))
-
-
-@pytest.fixture(scope="module")
-def shapes():
-    """The shapes of a state with all that a state may hold."""
-    chosen = tiny.experiment(model=Cnn(stages=((2,),)), optimizer=Adam(ema_decay=0.9))
-    return jax.eval_shape(tiny.steps(chosen).init)
 
 
 @pytest.fixture(scope="module")
@@ -84,50 +77,10 @@ def test_running_statistics_on_eight_devices_are_those_of_the_global_batch(on_ei
 
 
 def test_mesh_holds_all_devices_along_the_data_axis():
-    found = mesh.make_mesh()
+    found = mesh.make_mesh(Mesh())
     assert found.axis_names == ("data",) and found.axis_types == (AxisType.Auto,)
     assert list(found.devices.flat) == jax.devices()
     assert mesh.batch_sharding(found).spec == PartitionSpec("data")
-
-
-def test_every_array_of_the_state_has_a_sharding(shapes):
-    found = mesh.state_shardings(EIGHT, shapes)
-    assert jax.tree.structure(found) == jax.tree.structure(shapes)
-    assert all(
-        isinstance(leaf, NamedSharding) and leaf.mesh == EIGHT for leaf in jax.tree.leaves(found)
-    )
-
-
-def test_parameters_are_copied_to_every_device_by_default(shapes):
-    shardings = jax.tree.leaves(mesh.state_shardings(EIGHT, shapes))
-    assert {sharding.spec for sharding in shardings} == {PartitionSpec()}
-
-
-def test_first_rule_whose_pattern_is_found_in_the_path_decides(shapes, monkeypatch):
-    rules = [
-        ("dense_0/kernel", PartitionSpec("data")),
-        ("kernel", PartitionSpec(None, "data")),
-        ("", PartitionSpec()),
-    ]
-    monkeypatch.setattr(mesh, "RULES", rules)
-    found = mesh.state_shardings(EIGHT, shapes)
-    # One rule serves a parameter, its average and the optimizer's memory of it.
-    for tree in (found.params, found.ema_params, found.opt_state[0].mu):
-        assert tree["dense_0"]["kernel"].spec == PartitionSpec("data")
-        assert tree["logits"]["kernel"].spec == PartitionSpec(None, "data")
-        assert tree["logits"]["bias"].spec == PartitionSpec()
-
-
-def test_paths_are_names_joined_by_slashes(shapes):
-    names = {mesh.path_name(path) for path, _ in jax.tree.leaves_with_path(shapes)}
-    assert {
-        "step",
-        "params/dense_0/kernel",
-        "batch_stats/conv_0_0_norm/mean",
-        "opt_state/0/mu/dense_0/kernel",
-        "interval/loss",
-        "normalization/mean",
-    } <= names
 
 
 @pytest.mark.parametrize("size", [8, 16, 64])
@@ -145,7 +98,53 @@ def test_batch_that_they_cannot_share_is_refused_with_the_nearest_sizes(size, ne
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "devices", "sizes"),
+    [
+        ("auto", 8, {"data": 8}),
+        ("data:2", 8, {"data": 2}),
+        ("data:4,model:2", 8, {"data": 4, "model": 2}),
+        ("model:2,data:4", 8, {"model": 2, "data": 4}),
+        ("model:4", 8, {"data": 2, "model": 4}),
+        ("model:1", 1, {"data": 1, "model": 1}),
+    ],
+)
+def test_shape_gives_axes_and_data_takes_what_the_others_leave(shape, devices, sizes):
+    assert Mesh(shape=shape).sizes(devices) == sizes
+
+
+@pytest.mark.parametrize("shape", ["data:4,model:2", "data:8", "model:8"])
+def test_shape_that_needs_more_devices_than_there_are_is_refused(shape):
+    with pytest.raises(UserError) as error:
+        Mesh(shape=shape).sizes(4)
+    assert str(error.value) == f"config.mesh.shape: {shape} needs 8 devices; there are 4"
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ("date:4", "Did you mean 'data'?"),
+        ("data", "takes 'auto' or axes and sizes such as 'data:4,model:2', not 'data'"),
+        ("data:0", "not 'data:0'"),
+        ("data:-1", "not 'data:-1'"),
+        ("data:²", "not 'data:²'"),
+        ("data:2,data:2", "gives 'data' twice"),
+        ("", "unknown name ''"),
+    ],
+)
+def test_shape_that_says_nothing_is_refused(shape, message):
+    with pytest.raises(UserError) as error:
+        check(Mesh(shape=shape), "config.mesh")
+    assert message in str(error.value) and str(error.value).startswith("config.mesh.shape: ")
+
+
+def test_pmap_divides_nothing_but_the_batch():
+    check(Mesh(shape="data:8,model:1", mode="pmap"))
+    with pytest.raises(UserError, match="the shape data:4,model:2 wants more"):
+        check(Mesh(shape="data:4,model:2", mode="pmap"))
+
+
 def test_mesh_is_described_in_a_line():
     device = jax.devices()[0]
-    found = mesh.describe(jax.make_mesh((1,), ("data",), devices=[device]))
-    assert found == f"1 × {device.device_kind} ({device.platform}), mesh data:1"
+    found = mesh.describe(jax.make_mesh((1,), ("data",), devices=[device]), "fsdp")
+    assert found == f"1 × {device.device_kind} ({device.platform}), mesh data:1, fsdp"

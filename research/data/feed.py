@@ -1,6 +1,7 @@
 """Batches on the devices of a mesh: (seed, step) -> batch."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ def train_batch(
     gathers and sends the batch of the next.
     """
     positions = batch_positions(len(split), global_batch_size, seed, step)
-    return jax.device_put(split.gather(positions), sharding)
+    return _place(split.gather, positions, sharding)
 
 
 def evaluation_batches(
@@ -27,11 +28,39 @@ def evaluation_batches(
 ) -> Iterator[dict[str, jax.Array]]:
     """Yields all examples of a split exactly once, in batches of one size.
 
-    The last batch is filled up with copies of its first example, whose "mask"
+    The last batch is filled up with copies of the first example, whose "mask"
     is False.
     """
-    for start in range(0, len(split), global_batch_size):
-        positions = np.arange(start, start + global_batch_size)
+
+    def gather(positions: np.ndarray) -> dict[str, np.ndarray]:
         mask = positions < len(split)
-        batch = split.gather(np.where(mask, positions, start))
-        yield jax.device_put({**batch, "mask": mask}, sharding)
+        return {**split.gather(np.where(mask, positions, 0)), "mask": mask}
+
+    for start in range(0, len(split), global_batch_size):
+        yield _place(gather, np.arange(start, start + global_batch_size), sharding)
+
+
+def _place(
+    gather: Callable[[np.ndarray], dict[str, np.ndarray]],
+    positions: np.ndarray,
+    sharding: Sharding,
+) -> dict[str, jax.Array]:
+    """Returns the global batch of the examples at `positions`.
+
+    Each process reads the rows of its own devices alone, whatever their number.
+    """
+    rows = functools.cache(lambda start, stop: gather(positions[start:stop]))
+
+    def rows_of(index: tuple[slice, ...]) -> dict[str, np.ndarray]:
+        start, stop, _ = index[0].indices(len(positions))
+        return rows(start, stop)
+
+    some = rows_of(next(iter(sharding.addressable_devices_indices_map(positions.shape).values())))
+    return {
+        name: jax.make_array_from_callback(
+            (len(positions), *values.shape[1:]),
+            sharding,
+            lambda index, name=name: rows_of(index)[name],
+        )
+        for name, values in some.items()
+    }

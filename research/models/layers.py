@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from research import batch_axis
 from research.models.activations import activation, initializer
 
 
@@ -67,7 +68,7 @@ def pool(options, x: jax.Array) -> jax.Array:
 
 def dropout(x: jax.Array, rate: float, *, train: bool) -> jax.Array:
     """Zeroes each element with probability `rate` while training (Srivastava 2014)."""
-    return nn.Dropout(rate, deterministic=not train)(x) if rate else x
+    return Dropout(rate)(x) if rate and train else x
 
 
 def logits(options, x: jax.Array, num_classes: int) -> jax.Array:
@@ -80,12 +81,27 @@ def logits(options, x: jax.Array, num_classes: int) -> jax.Array:
     )(x)
 
 
+class Dropout(nn.Module):
+    """Dropout whose mask is that of the global batch, whoever divides it."""
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        key = self.make_rng("dropout")
+        keep = batch_axis.rows(
+            lambda shape: jax.random.bernoulli(key, 1 - self.rate, shape), x.shape
+        )
+        return jnp.where(keep, x / (1 - self.rate), 0)
+
+
 def _normalize_and_activate(options, x, *, train, name):
     if options.batch_norm:
         x = nn.BatchNorm(
             use_running_average=not train,
             momentum=0.9,
             dtype=jnp.dtype(options.compute_dtype),
+            axis_name=batch_axis.name(),
             name=f"{name}_norm",
         )(x)
     return activation(options.activation)(x)

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from research.data.feed import evaluation_batches, train_batch
 from research.data.order import batch_positions
 from research.data.splits import Split
+from research.experiment import Mesh
 from research.mesh import batch_sharding, make_mesh
 from tests.data.sources import random_examples
 
 
 @pytest.fixture(scope="module")
 def sharding():
-    return batch_sharding(make_mesh())
+    return batch_sharding(make_mesh(Mesh()))
 
 
 def every_third(count):

@@ -21,7 +21,9 @@ def sigterm_matrix(folder: pathlib.Path, phases=PHASES) -> common.Table:
         path = folder / phase
         argv = common.command(path)[3:]
         stopped = subprocess.run(
-            [sys.executable, "-m", "tests.faults.stops", phase, *argv], capture_output=True, text=True
+            [sys.executable, "-m", "tests.faults.stops", phase, *argv],
+            capture_output=True,
+            text=True,
         )
         if stopped.returncode != cli.STOPPED:
             table.wrong.append(f"{phase}: exit code {stopped.returncode}: {stopped.stderr}")
