@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from research.errors import DivergedError, HungError, UserError
+from research.errors import DivergedError, HungError, LostProcessError, UserError
 
 SUCCESS = 0
 BAD_INPUT = 2
@@ -36,8 +36,8 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         return main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, HungError):
-            os._exit(BAD_INPUT)  # a thread that hangs would hold up any other exit
+        if isinstance(error, HungError | LostProcessError):
+            os._exit(BAD_INPUT)  # what does not answer would hold up any other exit
         return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
 
 

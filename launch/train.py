@@ -8,7 +8,11 @@ by SIGINT, SIGTERM or --max_minutes with the state saved, 130 left at once after
 a second SIGINT, 1 crashed.
 """
 
+import contextlib
+import os
+
 from launch import cli
+from research.errors import UserError
 
 
 def main(argv: list[str]) -> int:
@@ -19,6 +23,7 @@ def main(argv: list[str]) -> int:
 
         experiment, values = parse_experiment(argv, _define, __doc__)
         # From here on JAX is loaded; a wrong command line has failed by now.
+        from research import processes
         from research.console import Console
         from research.program import enable_compilation_cache
 
@@ -30,8 +35,39 @@ def main(argv: list[str]) -> int:
             stop.limit(values.max_minutes)
         enable_compilation_cache()
         workdir = values.workdir or f"runs/{experiment.name}"
-        outcome = train(experiment, workdir, Console(), stop)
+        if cluster := _cluster(values):
+            processes.join(cluster, workdir)
+        with contextlib.ExitStack() as stack:
+            stream = None if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
+            outcome = train(experiment, workdir, Console(stream), stop)
         return cli.STOPPED if outcome.stopped else cli.SUCCESS
+
+
+def _cluster(values):
+    """Returns how to join other processes, None for a run of one process."""
+    from research.processes import Cluster
+
+    by_hand = {name: getattr(values, name) for name in ("num_processes", "process_id")}
+    if values.coordinator:
+        for name, value in by_hand.items():
+            if value is None:
+                raise UserError(f"--coordinator needs --{name}, too")
+        if values.process_id >= values.num_processes:
+            raise UserError(
+                f"--process_id={values.process_id}: {values.num_processes} processes are "
+                f"numbered 0 to {values.num_processes - 1}"
+            )
+    elif set(by_hand.values()) != {None}:
+        raise UserError("--num_processes and --process_id need --coordinator, too")
+    elif not values.distributed:
+        return None
+    return Cluster(
+        coordinator=values.coordinator,
+        count=values.num_processes or 0,
+        index=values.process_id or 0,
+        patience=values.join_timeout,
+        heartbeat=values.heartbeat_timeout,
+    )
 
 
 def _dry_run(experiment) -> int:
@@ -63,6 +99,34 @@ def _define(values) -> None:
         None,
         "save and leave with exit code 75 after this time",
         lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "train together with the other hosts; JAX finds them (Cloud TPU, GKE, Slurm)",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "coordinator",
+        "",
+        "the same with hosts given by hand: host:port of process 0",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_processes", None, "how many processes train", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "process_id", None, "which of them this is, from 0", lower_bound=0, flag_values=values
+    )
+    flags.DEFINE_float(
+        "join_timeout", 300, "seconds to wait for the others", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_float(
+        "heartbeat_timeout",
+        60,
+        "seconds of silence after which a process counts as lost and the others end",
+        lower_bound=1,
         flag_values=values,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from research import manifest
+from research import manifest, processes
 from research.errors import HungError, UserError, first_line
 
 Score = tuple[float, float]
@@ -80,12 +80,18 @@ class Checkpoints:
     def newest_valid(self) -> int | None:
         """Returns the step of the newest undamaged checkpoint, None where there is none at all.
 
-        Damaged ones are reported and, unless read only, moved to damaged/ in
-        the work directory: nothing is deleted.
+        The first process looks, and all get its answer. Damaged ones are reported
+        and, unless read only, moved to damaged/ in the work directory: nothing is
+        deleted.
 
         Raises:
           UserError: if there are checkpoints, but all are damaged.
         """
+        step = processes.decided(self._find_newest_valid)
+        self._manager.reload()
+        return step
+
+    def _find_newest_valid(self) -> int | None:
         refused = []
         for step in reversed(self.steps()):
             lines = self.damage(step)
@@ -217,7 +223,7 @@ class Checkpoints:
 
     def _write_manifest(self) -> None:
         """Called by Orbax when all files of a save are written, before it is committed."""
-        if jax.process_index() != 0:
+        if not processes.is_first():
             return
         step, leaves = self._being_saved
         (folder,) = self._directory.glob(f"{step}.orbax-checkpoint-tmp*")
@@ -229,7 +235,6 @@ class Checkpoints:
         taken = sum(entry.name.split("-")[0] == str(step) for entry in shelf.iterdir())
         target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
         (self._directory / str(step)).rename(target)
-        self._manager.reload()
         return target
 
 

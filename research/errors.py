@@ -16,6 +16,10 @@ class HungError(UserError):
     """Something outside, such as a disk, does not answer; its thread can't be ended."""
 
 
+class LostProcessError(UserError):
+    """Another process of the run is missing; this one can't leave in good order either."""
+
+
 class DivergedError(UserError):
     """Training produced a loss or a gradient that is not a finite number."""
 

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from research.data import DATASETS, Data, TfdsImages
+from research.errors import UserError
 from research.models import MODELS, Model
 from research.optimizers import OPTIMIZERS, Optimizer
 from research.records import Record, choice, record, require, require_known
@@ -102,6 +103,14 @@ class Mesh(Record):
             f"{self.shape} needs {needed} devices; there are {num_devices}",
         )
         return sizes
+
+    def fits(self, num_devices: int) -> bool:
+        """Whether so many devices are enough."""
+        try:
+            self.sizes(num_devices)
+        except UserError:
+            return False
+        return True
 
     def validate(self, path):
         require_known(self.mode, MESH_MODES, f"{path}.mode")

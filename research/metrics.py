@@ -62,6 +62,19 @@ class MetricsLog:
                 self._events.add_scalar(f"{line['split']}/{name}", value, line["step"])
 
 
+class NoLog:
+    """What processes that write no metrics have in place of a log."""
+
+    def write(self, line: Line) -> None:
+        """Writes nothing."""
+
+    def flush(self) -> None:
+        """Has nothing to wait for."""
+
+    def close(self) -> None:
+        """Has nothing to close."""
+
+
 def read(path: pathlib.Path) -> Iterator[Line]:
     """Yields the lines of a metrics file, none if there is no file.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from research import batch_axis
 from research import mesh as meshes
@@ -14,6 +15,7 @@ from research.checkpoints import with_shardings
 from research.data.arrays import cache_root
 from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
+from research.records import require
 from research.sharding import gathered, state_shardings
 from research.state import Normalization, TrainState
 from research.steps import Batch, make_steps
@@ -75,16 +77,22 @@ def make_program(
     )
     shapes = jax.eval_shape(steps.init)
     shardings = state_shardings(mesh, shapes, fsdp)
+    replicated = NamedSharding(mesh, PartitionSpec())
     train_step = steps.train_step
     if experiment.mesh.mode == "pmap":
+        require(
+            jax.process_count() == 1,
+            "config.mesh.mode",
+            "pmap runs in one process; dp does the same over several",
+        )
         train_step = _mapped(train_step, mesh)
     return Program(
         mesh=mesh,
         batch_sharding=meshes.batch_sharding(mesh),
         state_shapes=with_shardings(shapes, shardings),
         init=jax.jit(steps.init, out_shardings=shardings),
-        train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, None)),
-        eval_step=jax.jit(steps.eval_step),
+        train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated)),
+        eval_step=jax.jit(steps.eval_step, out_shardings=replicated),
     )
 
 

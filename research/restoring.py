@@ -3,6 +3,8 @@
 import dataclasses
 import pathlib
 
+import jax
+
 from research import evaluation, workdir
 from research.checkpoints import Checkpoints
 from research.data.splits import Dataset, Split, open_dataset
@@ -61,6 +63,10 @@ def restore(path: str, step: int | None = None, best: bool = False) -> Restored:
             f"{files.checkpoints} holds no checkpoint of step {step}; there are "
             f"{', '.join(map(str, steps))}"
         )
+    # All devices at hand, where there are fewer than the run had.
+    mesh = experiment.mesh
+    if not mesh.fits(jax.device_count()):
+        experiment = dataclasses.replace(experiment, mesh=dataclasses.replace(mesh, shape="auto"))
     dataset = open_dataset(experiment.data)
     program = make_program(experiment, timetable(experiment, len(dataset.train)), dataset)
     state = checkpoints.restore(step, program.state_shapes)

@@ -1,5 +1,6 @@
 """The loop: the one place where steps, data, checkpoints and metrics meet."""
 
+import collections
 import contextlib
 import dataclasses
 import time
@@ -8,7 +9,7 @@ from typing import Any
 
 import jax
 
-from research import evaluation, mesh, metrics, report, state, workdir
+from research import evaluation, mesh, metrics, processes, report, state, workdir
 from research.checkpoints import Checkpoints, Score
 from research.console import Console
 from research.data.feed import train_batch
@@ -18,6 +19,11 @@ from research.experiment import Experiment, Timetable, timetable
 from research.lock import sole_writer
 from research.pace import Pace
 from research.program import Program, compile_train_step, make_program
+
+STEPS_IN_FLIGHT = 4
+"""How many steps the host may be ahead of the devices: enough to keep them busy,
+few enough that a stop is heeded soon. (Simulated devices of several processes
+deadlock when much more is queued.)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +66,13 @@ def train(
     """
     files = workdir.open_workdir(path)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(sole_writer(files.lock))
+        processes.check_same("the experiment", dataclasses.asdict(experiment))
+        processes.decided(lambda: stack.enter_context(sole_writer(files.lock)))
         dataset = open_dataset(experiment.data)
+        processes.check_same("the data set", dataset.fingerprint)
         plan = timetable(experiment, len(dataset.train))
         program = make_program(experiment, plan, dataset)
-        workdir.claim(files, experiment, dataset.fingerprint)
+        processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))
         checkpoints = Checkpoints(
             files.checkpoints,
             keep=experiment.checkpoint.keep,
@@ -76,7 +84,7 @@ def train(
         )
         stack.callback(checkpoints.close)
         run = Run(experiment, plan, program, dataset, files, checkpoints, console)
-        if stopped := run.train(stop_requested):
+        if stopped := run.train(processes.StopTogether(stop_requested)):
             saved = f"saved in {files.checkpoints}" if run.step else "nothing to save yet"
             console.message(
                 f"stopped by {stopped} after step {run.step}; {saved}. "
@@ -109,6 +117,7 @@ class Run:
         self._console = console
         self._began = time.perf_counter()
         self._pace = Pace(experiment.global_batch_size)
+        self._in_flight: collections.deque[dict[str, jax.Array]] = collections.deque()
         self._unwritten: tuple[int, dict[str, jax.Array]] | None = None
         self._saved_at = time.monotonic()
         self.step = checkpoints.newest_valid() or 0
@@ -119,15 +128,19 @@ class Run:
             self._state = program.init()
         best = checkpoints.best()
         self._best_score: Score | None = best and best[1]
-        self._log = metrics.MetricsLog(files, self.step, experiment.logging.tensorboard)
+        self._log = (
+            metrics.MetricsLog(files, self.step, experiment.logging.tensorboard)
+            if processes.is_first()
+            else metrics.NoLog()
+        )
 
-    def train(self, stop_requested: Callable[[], str]) -> str:
+    def train(self, stops_before: Callable[[int], str]) -> str:
         """Trains to the end or until asked to stop; returns why it stopped, or ""."""
         self._describe()
         if self.step == self._plan.total_steps:
             self._console.message("this run is finished; measuring and reporting once more")
             return ""
-        if reason := stop_requested():
+        if reason := stops_before(self.step):
             return reason
         compiled = compile_train_step(self._program, self._batch(self.step))
         self._console.message(
@@ -141,7 +154,7 @@ class Run:
             # Nothing may cross between host and devices unless it says so.
             with jax.transfer_guard("disallow"):
                 while self.step < self._plan.total_steps:
-                    if reason := stop_requested():
+                    if reason := stops_before(self.step):
                         self._save_unless_saved()
                         self._checkpoints.wait()
                         return reason
@@ -181,8 +194,13 @@ class Run:
             "versions": workdir.versions(),
         }
         self._log.close()
+        if processes.is_first():
+            self._report(summary)
+        return summary
+
+    def _report(self, summary: dict[str, Any]) -> None:
         workdir.write_json(self._files.summary, summary)
-        accuracy = results["test"].accuracy
+        accuracy = summary["test"]["accuracy"]
         report.draw_learning_curves(
             self._files, f"{self._experiment.name}: test accuracy {accuracy:.4f}"
         )
@@ -190,7 +208,6 @@ class Run:
         for file, content in _CONTENTS.items():
             if (self._files.root / file).exists():
                 self._console.message(f"  {file:<22}{content}")
-        return summary
 
     def _describe(self) -> None:
         examples = {"train": self._dataset.train, "validation": self._dataset.validation}
@@ -224,15 +241,20 @@ class Run:
             batch = self._batch(self.step)
         self._state, values = train_step(self._state, batch)
         self.step += 1
-        if self._plan.logs_after(self.step):
+        self._in_flight.append(values)
+        if len(self._in_flight) > STEPS_IN_FLIGHT:
+            jax.block_until_ready(self._in_flight.popleft())
+        logs = self._plan.logs_after(self.step)
+        if logs:
             # The line of the interval before: its values are there by now, so
             # that fetching them does not stall the devices.
             self._write_metrics()
             self._unwritten = (self.step, values)
         evaluates = self._plan.evaluates_after(self.step)
-        minutes = (time.monotonic() - self._saved_at) / 60
+        # The clock is looked at between lines of metrics alone: the processes of
+        # a run must agree on what it says.
         saves = self._plan.checkpoints_after(self.step) or (
-            minutes >= self._experiment.checkpoint.every_minutes
+            logs and processes.decided(self._saving_is_overdue)
         )
         if evaluates or saves:
             self._write_metrics()
@@ -246,6 +268,10 @@ class Run:
                     self._best_score = score
                 if saves or is_best:
                     self._save(score if is_best else None)
+
+    def _saving_is_overdue(self) -> bool:
+        minutes = (time.monotonic() - self._saved_at) / 60
+        return minutes >= self._experiment.checkpoint.every_minutes
 
     def _write_metrics(self) -> None:
         """Fetches and writes the line that is due, if one is."""

@@ -35,6 +35,11 @@ class Workdir:
         return self.root / "lock"
 
     @property
+    def roll(self) -> pathlib.Path:
+        """Where the processes of a run sign; one file each."""
+        return self.root / "processes"
+
+    @property
     def metrics(self) -> pathlib.Path:
         """All metrics, one JSON object a line; the truth about the run."""
         return self.root / "metrics.jsonl"

@@ -1,0 +1,210 @@
+"""Several processes that train as one, over JAX's own runtime.
+
+Each process owns some of the devices and all run the same program. What must
+not differ between them (whose the work directory is, which checkpoint is taken,
+when to stop) is decided by the first and heard by all; every wait is bounded
+and says who is missing.
+"""
+
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
+
+from research.errors import LostProcessError, UserError, first_line
+from research.workdir import open_workdir
+
+PATIENCE = 300.0
+"""Seconds that a process waits for the others before it gives up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """How the processes of a run find each other.
+
+    Attributes:
+      coordinator: "host:port" of the first process; "" lets JAX ask the
+        environment (Cloud TPU, GKE, Slurm, Open MPI).
+      count: number of processes; 0 with no coordinator.
+      index: which of them this is.
+      patience: seconds to wait for the others to join.
+      heartbeat: seconds of silence after which a process counts as lost, and
+        the others end.
+    """
+
+    coordinator: str = ""
+    count: int = 0
+    index: int = 0
+    patience: float = PATIENCE
+    heartbeat: float = 60.0
+
+
+def join(cluster: Cluster, workdir: str) -> None:
+    """Connects this process with the others; to be called before JAX is used.
+
+    Args:
+      cluster: who they are.
+      workdir: the work directory, which all of them see; each signs there, so
+        that the others can say who is missing.
+
+    Raises:
+      UserError: if they don't all come in time, with those that haven't, or
+        the environment does not say who they are.
+    """
+    roll = open_workdir(workdir).roll
+    # From now on SIGTERM is JAX's: its preemption service lets all processes
+    # stop after the same step.
+    jax.config.update("jax_enable_preemption_service", True)
+    given = {}
+    if cluster.coordinator:
+        given = {
+            "coordinator_address": cluster.coordinator,
+            "num_processes": cluster.count,
+            "process_id": cluster.index,
+        }
+    failures: list[Exception] = []
+
+    def connect():
+        try:
+            jax.distributed.initialize(
+                **given,
+                # When JAX's own patience is at its end it ends the process.
+                initialization_timeout=int(cluster.patience) + 3600,
+                heartbeat_timeout_seconds=int(cluster.heartbeat),
+            )
+        except Exception as error:  # handed over to the caller's thread
+            failures.append(error)
+
+    connecting = threading.Thread(target=connect, daemon=True)
+    connecting.start()
+    deadline = time.monotonic() + cluster.patience
+    while connecting.is_alive() and time.monotonic() < deadline:
+        if cluster.coordinator:
+            _sign(roll, cluster.index)
+        connecting.join(1.0)
+    if connecting.is_alive():
+        raise LostProcessError(
+            f"not all processes joined the run within {cluster.patience:.0f} s"
+            f"{_missing(roll, cluster)}. Start all of them with the same command, but for "
+            f"--process_id, and see that they reach {cluster.coordinator or 'each other'}"
+        )
+    if failures:
+        raise UserError(
+            f"the processes of the run can't be connected: {first_line(failures[0])}\n"
+            "Where the environment does not say who they are, give --coordinator, "
+            "--num_processes and --process_id"
+        )
+
+
+def is_first() -> bool:
+    """Whether this is the process that decides, writes metrics and speaks."""
+    return jax.process_index() == 0
+
+
+def decided(decide: Callable[[], Any]) -> Any:
+    """Returns to all processes what the first decides; all must call it.
+
+    Args:
+      decide: called by the first process alone; returns a JSON value.
+
+    Raises:
+      UserError: what `decide` raised, in all processes.
+      LostProcessError: if the first does not decide in time.
+    """
+    if jax.process_count() == 1:
+        return decide()
+    key = f"hanok/decided/{next(_questions)}"
+    if is_first():
+        try:
+            value = decide()
+        except UserError as error:
+            _tell(key, {"error": str(error)})
+            raise
+        _tell(key, {"value": value})
+        return value
+    answer = _hear(key, 0)
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return answer["value"]
+
+
+def check_same(what: str, value: Any) -> None:
+    """Raises `UserError` in all processes unless a JSON value is the same in all.
+
+    Args:
+      what: names the value in the message.
+      value: this process's.
+    """
+    if jax.process_count() == 1:
+        return
+    key = f"hanok/same/{next(_questions)}"
+    _tell(f"{key}/{jax.process_index()}", value)
+    values = [_hear(f"{key}/{index}", index) for index in range(jax.process_count())]
+    if others := [str(index) for index, other in enumerate(values) if other != values[0]]:
+        raise UserError(
+            f"{what} of process {', '.join(others)} differs from that of process 0. Start all "
+            "processes with the same command, but for --process_id, on the same data and code"
+        )
+
+
+class StopTogether:
+    """Asks whether a run is to stop, so that all processes stop after the same step."""
+
+    def __init__(self, requested: Callable[[], str]):
+        """`requested` says why this process is asked to stop, "" if it isn't."""
+        self._requested = requested
+        self._passed_on = False
+
+    def __call__(self, step: int) -> str:
+        """Returns why the run is to stop before it makes this step (from 0), or ""."""
+        reason = self._requested()
+        if jax.process_count() == 1:
+            return reason
+        if reason and not self._passed_on:
+            # Whatever the reason, JAX's preemption service agrees on the step.
+            os.kill(os.getpid(), signal.SIGTERM)
+            self._passed_on = True
+        return "SIGTERM" if multihost_utils.reached_preemption_sync_point(step) else ""
+
+
+_questions = itertools.count()
+"""All processes ask the same questions in the same order."""
+
+
+def _tell(key: str, value: Any) -> None:
+    multihost.get_jax_distributed_client().key_value_set(key, json.dumps(value))
+
+
+def _hear(key: str, speaker: int) -> Any:
+    client = multihost.get_jax_distributed_client()
+    try:
+        return json.loads(client.blocking_key_value_get(key, int(1000 * PATIENCE)))
+    except jax.errors.JaxRuntimeError as error:
+        raise LostProcessError(
+            f"process {speaker} of {jax.process_count()} did not answer within "
+            f"{PATIENCE:.0f} s: {first_line(error)}"
+        ) from error
+
+
+def _sign(roll: pathlib.Path, index: int) -> None:
+    roll.mkdir(exist_ok=True)
+    (roll / str(index)).write_text(f"{os.getpid()} on {socket.gethostname()}\n")
+
+
+def _missing(roll: pathlib.Path, cluster: Cluster) -> str:
+    """Names the processes that have not signed lately: those that wait sign every second."""
+    signed = {path.name: path.stat().st_mtime for path in roll.glob("*")}
+    latest = signed.get(str(cluster.index), 0.0) - 10
+    absent = [str(i) for i in range(cluster.count) if signed.get(str(i), 0.0) < latest]
+    return f"; missing: process {', '.join(absent)} of {cluster.count}" if absent else ""
