@@ -119,7 +119,7 @@ class Plan:
 
     def prepare(self) -> Step:
         """Runs the user's own setup command on all hosts."""
-        return self._on_all_hosts("--setup", self.setup, minutes=60)
+        return self._on_all_hosts("run --setup", self.setup, minutes=60)
 
     def versions(self) -> Step:
         """Prints the versions of every host."""

@@ -5,9 +5,11 @@ import re
 import time
 from collections.abc import Callable
 
+from launch import cli
 from launch.cloud.commands import Plan, Step
 from launch.cloud.orders import Limits, last_line
 from launch.cloud.runner import TIMED_OUT, Finished, Runner
+from launch.cloud.screen import show
 from launch.cloud.versions import disagreements, installed
 from research.errors import UserError
 
@@ -15,6 +17,9 @@ from research.errors import UserError
 _SPOKEN = re.compile(r"\[\d+\] ")
 _ENDED = re.compile(r"\[(\d+)\] launch\.train ended with exit code (\d+)")
 _VERSIONS = re.compile(r"\[(\d+)\] versions (\{.*?\})")
+
+_LOOKS_APART = 2  # polls; while training a look is of use only when a host is lost
+_AFTER_A_FAILURE_POLLS = 10  # then hosts that wait for one that failed are waited for no more
 
 
 class Hosts:
@@ -68,21 +73,27 @@ class Hosts:
           lost: is asked now and then why to listen no longer; "" while all is well.
         """
         heard = looked = began = time.monotonic()
+        failed = float("inf")
         stalled = 60 * self._limits.stall_minutes
+        poll = self._limits.poll_seconds
 
         def note(line: str) -> None:
-            nonlocal heard
+            nonlocal heard, failed
             if _SPOKEN.search(line):
                 heard = time.monotonic()
             for host, code in _ENDED.findall(line):
                 codes.setdefault(int(host), int(code))
+                if int(code) not in (cli.SUCCESS, cli.STOPPED):
+                    failed = min(failed, heard)
 
         def watch() -> str:
             nonlocal looked
             now = time.monotonic()
             if now > heard + stalled:
                 return f"no host has said anything for {self._limits.stall_minutes:g} minutes"
-            if now < looked + self._limits.poll_seconds:
+            if now > failed + _AFTER_A_FAILURE_POLLS * poll:
+                return "a host has failed, and others do not end"
+            if now < looked + _LOOKS_APART * poll:
                 return ""
             reason = lost()
             looked = time.monotonic()
@@ -106,7 +117,7 @@ class Hosts:
         """Runs a step, prints its lines and hands them to `note`."""
 
         def each_line(line: str) -> None:
-            print(line, flush=True)
+            show(line)
             note(line)
 
         self._say(step.purpose)

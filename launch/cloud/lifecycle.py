@@ -79,7 +79,7 @@ class Lifecycle:
         because = f": {seen.reason}" if seen.reason else ""
         if seen.reason and not decisions.will_pass(seen.reason, seen.code):
             raise UserError(f"the order for {self._plan.slice_type.name} failed{because}")
-        self._say(f"the slice is lost{because}")
+        self._say(f"{seen}{because}: giving back what is left")
         if not self._orders.delete():
             raise GaveUp("What is left of it can't be given back, and a new one not be ordered")
         self._renew()

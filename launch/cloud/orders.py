@@ -106,8 +106,9 @@ class Orders:
           UserError: if it is refused for good.
         """
         self._say(f"ordering {self._plan.slice_type.name} in {self._plan.zone}")
-        self.pending = True  # a command that is interrupted, or fails, may have done its work
-        done = self._runner.run(self._plan.create())
+        self.pending = True  # a command that fails may have done its work
+        # Ended halfway it could still do it, unseen, after everything was given back.
+        done = self._runner.run(self._plan.create(), to_the_end=True)
         if not done.code or "ALREADY_EXISTS" in done.error:
             return ""
         self.pending = decisions.will_pass(done.error)

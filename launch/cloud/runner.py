@@ -61,13 +61,15 @@ class Runner:
         step: Step,
         each_line: Callable[[str], None] = lambda line: None,
         watch: Callable[[], str] = lambda: "",
+        to_the_end: bool = False,
     ) -> Finished:
-        """Runs a command to its end.
+        """Runs a command.
 
         Args:
           step: what to run.
           each_line: is given every line of output and of errors as it comes.
           watch: is asked several times a second why to end the command; "" if not to.
+          to_the_end: does not end it when asked to stop meanwhile.
 
         Raises:
           Interrupted: if asked to stop; the command is ended first.
@@ -78,7 +80,8 @@ class Runner:
         try:
             while running.is_alive():
                 running.pass_on(each_line)
-                self._heed_stop()
+                if not to_the_end:
+                    self._heed_stop()
                 if reason := watch():
                     return running.finish(reason)
                 if time.monotonic() > deadline:

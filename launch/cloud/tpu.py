@@ -19,6 +19,7 @@ Ctrl-C, with the slice left behind.
 
 import re
 import shutil
+import signal
 
 from absl import flags
 
@@ -27,6 +28,7 @@ from launch.cloud.commands import Plan
 from launch.cloud.lifecycle import Lifecycle
 from launch.cloud.orders import Limits
 from launch.cloud.runner import Runner
+from launch.cloud.screen import show
 from launch.cloud.slices import parse_type
 from launch.cloud.training import checked, split
 from launch.flags import parse
@@ -56,6 +58,7 @@ def main(argv: list[str]) -> int:
                 "gcloud is not installed. Install it (https://cloud.google.com/sdk/docs/install), "
                 "then: gcloud auth login && gcloud config set project PROJECT"
             )
+        _heed_hangup()
         return Lifecycle(plan, limits, Runner(stop), values.keep, _say).run()
 
 
@@ -106,7 +109,13 @@ def _script(plan: Plan, limits: Limits) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"[launch] {text}", flush=True)
+    show(f"[launch] {text}")
+
+
+def _heed_hangup() -> None:
+    """Lets a closed terminal stop the launcher as SIGTERM does; not under nohup."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def _define(values: flags.FlagValues) -> None:

@@ -49,7 +49,7 @@ class Cloud:
     Attributes:
       train: shell program that every host runs for launch.train; it is given the
         flags, $WORKER and $RUN.
-      hosts: how many the slice has.
+      hosts: how many the slice has; 1 unless the test is about several.
       refusals: what the first orders are refused with.
       states: for each order the states in the sequence in which they are seen.
       gcloud_connects_again: whether gcloud starts a command anew on a host whose
@@ -60,7 +60,7 @@ class Cloud:
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
         self.train = "echo trained"
-        self.hosts = 2
+        self.hosts = 1
         self.refusals, self.states = [], [[ACTIVE]]
         self.gcloud_connects_again = self.keeps_hosts = False
         fake = pathlib.Path(__file__).with_name("fake_gcloud.py")
@@ -84,7 +84,7 @@ class Cloud:
         (self.folder / "train").write_text(textwrap.dedent(self.train))
         command = [sys.executable, "-m", "launch.cloud.tpu", f"--type={type_}", "--zone=us-west4-a"]
         return subprocess.Popen(
-            [*command, "--poll_seconds=0.05", *flags, "--", *training],
+            [*command, "--poll_seconds=0.1", *flags, "--", *training],
             cwd=CHECKOUT,
             env=os.environ
             | {
