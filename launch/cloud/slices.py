@@ -104,7 +104,7 @@ def _name(generation: Generation, chips: int) -> str:
 
 def _refusal(name: str, generation: Generation | None) -> str:
     if re.match(r"(tpu)?v?7", name):
-        return f"{name}: the Cloud TPU API ends with v6e; GKE has it, see launch/cloud/README.md"
+        return f"{name}: the Cloud TPU API ends with v6e"
     listed = [generation] if generation else list(GENERATIONS.values())
     names = [_name(each, chips) for each in listed for chips in each.topologies]
     spelled = name.removeprefix("tpu-").replace("v5e", "v5litepod")

@@ -31,7 +31,7 @@ class Training:
 
     def name(self, *details: object) -> str:
         """Returns a name for what is rented, the same for the same training and details."""
-        identity = repr((self.workdir, details)).encode()
+        identity = repr((self.workdir.rstrip("/"), details)).encode()
         last = re.sub(r"[^a-z0-9]+", "-", pathlib.PurePath(self.workdir).name.lower()).strip("-")
         return f"hanok-{last[:30]}-{hashlib.sha256(identity).hexdigest()[:6]}"
 

@@ -55,6 +55,7 @@ class Cloud:
       gcloud_connects_again: whether gcloud starts a command anew on a host whose
         connection was lost.
       keeps_hosts: whether giving back fails.
+      outages: how many questions for the state of an order get no answer.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -63,6 +64,7 @@ class Cloud:
         self.hosts = 1
         self.refusals, self.states = [], [[ACTIVE]]
         self.gcloud_connects_again = self.keeps_hosts = False
+        self.outages = 0
         fake = pathlib.Path(__file__).with_name("fake_gcloud.py")
         self._program("bin/gcloud", f'exec {sys.executable} -S {fake} "$@"')
         for name, text in _HOST_PROGRAMS.items():
@@ -78,7 +80,7 @@ class Cloud:
 
     def start(self, *flags, training=(WORKDIR,), type_="v5litepod-16"):
         """Starts the launcher."""
-        names = ("hosts", "refusals", "states", "gcloud_connects_again", "keeps_hosts")
+        names = ("hosts", "refusals", "states", "outages", "gcloud_connects_again", "keeps_hosts")
         scenario = {name: getattr(self, name) for name in names}
         (self.folder / "scenario.json").write_text(json.dumps(scenario))
         (self.folder / "train").write_text(textwrap.dedent(self.train))

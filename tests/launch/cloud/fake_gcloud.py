@@ -44,9 +44,7 @@ def main(argv):
 
 def create(arguments, scenario):
     del arguments
-    tried = FOLDER / "tried"
-    number = int(tried.read_text()) if tried.exists() else 0
-    tried.write_text(str(number + 1))
+    number = count(FOLDER / "tried")
     refusals = scenario["refusals"]
     if number < len(refusals):
         return error(refusals[number])
@@ -60,6 +58,8 @@ def create(arguments, scenario):
 
 def describe_order(arguments, scenario):
     order = FOLDER / "order"
+    if order.exists() and scenario["outages"] > (outages := count(FOLDER / "outages")):
+        return error(f"UNAVAILABLE: outage {outages}")
     if not order.exists():
         return error(f"NOT_FOUND: Resource 'queuedResources/{arguments[0]}' was not found")
     described = int(order.read_text())
@@ -155,6 +155,13 @@ def power_off(scenario):
     for host in range(scenario["hosts"]):
         with contextlib.suppress(OSError, ValueError):
             os.killpg(int((home(host) / "hanok-run/pid").read_text()), signal.SIGKILL)
+
+
+def count(path):
+    """Counts in a file; returns how often that was done before."""
+    before = int(path.read_text()) if path.exists() else 0
+    path.write_text(str(before + 1))
+    return before
 
 
 def home(host):

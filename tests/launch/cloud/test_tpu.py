@@ -81,6 +81,13 @@ def test_what_waiting_does_not_mend_is_said_at_once(cloud, refusal):
     assert len(cloud.calls(*CREATE)) == 1 and cloud.calls(*DELETE) == []
 
 
+def test_a_cloud_that_does_not_answer_is_asked_again(cloud):
+    cloud.outages = 2
+    output = cloud.launch(code=0)
+    assert "no answer on the state of the slice: ERROR" in output and "outage 1" in output
+    assert cloud.orders == 1 and cloud.runs() == 1
+
+
 def test_no_capacity_for_too_long_ends_with_the_code_for_going_on(cloud):
     cloud.states = [[QUEUED]]
     output = cloud.launch("--queue_hours=0.0001", code=75)
@@ -192,6 +199,16 @@ def test_ctrl_c_lets_training_save_and_gives_the_slice_back(cloud):
     assert running.returncode == 75, output
     assert sorted((cloud.folder / "saved").read_text().splitlines()) == ["saved by 0", "saved by 1"]
     assert cloud.is_empty
+
+
+def test_a_second_ctrl_c_leaves_at_once(cloud):
+    cloud.train = "trap 'sleep 5; exit 75' TERM; echo begins; while true; do sleep 0.1; done"
+    running = cloud.start()
+    for line in running.stdout:
+        if "[0] begins" in line or "leaving" in line:
+            running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=60) == 130
+    assert not cloud.is_empty
 
 
 def test_ctrl_c_in_the_queue_withdraws_the_order(cloud):
