@@ -12,7 +12,6 @@ the exit code itself.
 import dataclasses
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 
 from launch.cloud.slices import SliceType
@@ -57,9 +56,10 @@ class Plan:
       slice_type: what is ordered.
       zone: such as "us-west4-a".
       train_flags: of launch.train, the same on every host.
+      runtime_version: the image of the hosts.
+      tarball: where the packed checkout lies on this machine.
       project: "" for gcloud's own.
       spot: whether the slice may be taken away, at a lower price.
-      runtime_version: the image of the hosts.
       service_account: "" for the project's default.
       setup: a shell command for every host after the installation, or "".
     """
@@ -69,15 +69,11 @@ class Plan:
     zone: str
     train_flags: tuple[str, ...]
     runtime_version: str
+    tarball: str
     project: str = ""
     spot: bool = False
     service_account: str = ""
     setup: str = ""
-
-    @property
-    def tarball(self) -> str:
-        """Where the packed checkout lies on this machine."""
-        return f"{tempfile.gettempdir()}/{self.name}.tar.gz"
 
     def create(self) -> Step:
         """Orders the slice; returns when the order stands in the queue."""
@@ -103,7 +99,11 @@ class Plan:
         return Step("how its hosts are", (*argv, *self._common()), minutes=2)
 
     def pack(self) -> Step:
-        """Packs the checkout with the versions of this environment."""
+        """Packs the checkout with the versions of this environment.
+
+        Once for a whole launch: what is edited later does not get into a training
+        that goes on after a preemption.
+        """
         argv = (sys.executable, "-m", "launch.cloud.pack", f"--output={self.tarball}")
         return Step("pack the checkout and this environment's versions", argv, minutes=5)
 
@@ -141,7 +141,7 @@ class Plan:
 
     def setting_up(self) -> list[Step]:
         """Returns what makes new hosts ready, without the look at their versions."""
-        steps = [self.pack(), self.copy(), self.install()]
+        steps = [self.copy(), self.install()]
         return [*steps, self.prepare()] if self.setup else steps
 
     def _on_all_hosts(self, purpose: str, command: str, minutes: float) -> Step:

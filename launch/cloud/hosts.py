@@ -33,16 +33,24 @@ class Hosts:
         self._plan, self._limits, self._runner, self._say = plan, limits, runner, say
         self.silent = False
 
+    def pack(self) -> None:
+        """Packs what all hosts will get.
+
+        Raises:
+          UserError: if the checkout can't be packed.
+        """
+        done = self._run(self._plan.pack())
+        if done.code:
+            raise UserError(done.error.removeprefix("error: "))
+
     def set_up(self, hosts: int) -> str:
         """Gives all hosts the checkout and the same versions; returns what failed, "" if nothing.
 
         Raises:
-          UserError: if the checkout can't be packed, or the hosts' versions differ.
+          UserError: if the hosts' versions differ.
         """
         for step in self._plan.setting_up():
             done = self._run(step)
-            if done.code and step == self._plan.pack():
-                raise UserError(done.error.removeprefix("error: "))
             if done.code:
                 return f"could not {step.purpose} (exit code {done.code})"
         reports: dict[int, dict[str, str]] = {}

@@ -46,6 +46,7 @@ class Lifecycle:
         """
         code = _FAILED
         try:
+            self._hosts.pack()
             code = self._until_done()
         except Interrupted as reason:
             self._leave(str(reason))

@@ -7,6 +7,7 @@ adds constraints.txt with the version of every installed package. Exit codes: 0
 done, 2 bad input.
 """
 
+import gzip
 import io
 import pathlib
 import subprocess
@@ -30,15 +31,20 @@ def main(argv: list[str]) -> int:
     if not values.output:
         raise UserError("--output: give the path of the archive, such as hanok.tar.gz")
     files = checkout_files()
-    with tarfile.open(values.output, "w:gz") as archive:
+    output = pathlib.Path(values.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Without the time in it, equal checkouts make equal archives.
+    with (
+        gzip.GzipFile(output, "wb", mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as archive,
+    ):
         for path in files:
             archive.add(CHECKOUT / path, arcname=str(path), recursive=False)
         pinned = constraints(installed()).encode()
         entry = tarfile.TarInfo("constraints.txt")
         entry.size = len(pinned)
         archive.addfile(entry, io.BytesIO(pinned))
-    megabytes = pathlib.Path(values.output).stat().st_size / 1e6
-    print(f"{len(files)} files, {megabytes:.1f} MB: {values.output}")
+    print(f"{len(files)} files, {output.stat().st_size / 1e6:.1f} MB: {output}")
     return cli.SUCCESS
 
 

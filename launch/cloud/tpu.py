@@ -32,6 +32,7 @@ from launch.cloud.screen import show
 from launch.cloud.slices import parse_type
 from launch.cloud.training import checked, split
 from launch.flags import parse
+from research.data.arrays import cache_root
 from research.errors import UserError
 
 _ZONE = re.compile(r"[a-z]+-[a-z]+\d+-[a-z]")
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> int:
             stall_minutes=values.stall_minutes,
         )
         if values.print_only:
-            print(_script(plan, limits))
+            show(_script(plan, limits))
             return cli.SUCCESS
         if shutil.which("gcloud") is None:
             raise UserError(
@@ -80,6 +81,7 @@ def _plan(values: flags.FlagValues, training_flags: list[str]) -> Plan:
         zone=values.zone,
         train_flags=training.flags,
         runtime_version=values.runtime_version or slice_type.generation.runtime_version,
+        tarball=str(cache_root() / "launch" / f"{name}.tar.gz"),
         project=values.project,
         spot=values.spot,
         service_account=values.service_account,
@@ -95,6 +97,7 @@ def _script(plan: Plan, limits: Limits) -> str:
     )
     return "\n\n".join(
         [
+            str(plan.pack()),
             str(plan.create()),
             f"{asked}\n{plan.describe_order()}",
             str(plan.describe_node()),

@@ -54,6 +54,7 @@ class Cloud:
       states: for each order the states in the sequence in which they are seen.
       gcloud_connects_again: whether gcloud starts a command anew on a host whose
         connection was lost.
+      ssh_hangs: whether ssh does not notice that a host was taken away.
       keeps_hosts: whether giving back fails.
       outages: how many questions for the state of an order get no answer.
     """
@@ -64,6 +65,7 @@ class Cloud:
         self.hosts = 1
         self.refusals, self.states = [], [[ACTIVE]]
         self.gcloud_connects_again = self.keeps_hosts = False
+        self.ssh_hangs = False
         self.outages = 0
         fake = pathlib.Path(__file__).with_name("fake_gcloud.py")
         self._program("bin/gcloud", f'exec {sys.executable} -S {fake} "$@"')
@@ -80,9 +82,7 @@ class Cloud:
 
     def start(self, *flags, training=(WORKDIR,), type_="v5litepod-16"):
         """Starts the launcher."""
-        names = ("hosts", "refusals", "states", "outages", "gcloud_connects_again", "keeps_hosts")
-        scenario = {name: getattr(self, name) for name in names}
-        (self.folder / "scenario.json").write_text(json.dumps(scenario))
+        (self.folder / "scenario.json").write_text(json.dumps(vars(self), default=str))
         (self.folder / "train").write_text(textwrap.dedent(self.train))
         command = [sys.executable, "-m", "launch.cloud.tpu", f"--type={type_}", "--zone=us-west4-a"]
         return subprocess.Popen(
@@ -92,7 +92,7 @@ class Cloud:
             | {
                 "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
                 "FAKE_CLOUD": str(self.folder),
-                "TMPDIR": str(self.folder),
+                "HANOK_CACHE_DIR": str(self.folder / "cache"),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

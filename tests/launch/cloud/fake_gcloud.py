@@ -142,6 +142,7 @@ def run_on(host, command, scenario):
         time.sleep(0.02)
         if (FOLDER / "preempted").exists():
             power_off(scenario)
+            time.sleep(60 if scenario["ssh_hangs"] else 0)
         elif known or not dropped.exists():
             continue
         os.killpg(process.pid, signal.SIGKILL)

@@ -15,6 +15,7 @@ PLAN = Plan(
     zone="us-west4-a",
     train_flags=("--workdir=gs://bucket/runs/a", "--config.model.widths=(8, 8)"),
     runtime_version="v2-alpha-tpuv5-lite",
+    tarball="/etc/hostname",
     project="nobody",
     spot=True,
     service_account="me@nobody",

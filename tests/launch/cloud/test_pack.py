@@ -21,6 +21,14 @@ def test_the_archive_holds_the_checkout_and_pinned_versions(tmp_path):
 
 
 @needs_git
+def test_equal_checkouts_make_equal_archives(tmp_path):
+    first, second = tmp_path / "a.tar.gz", tmp_path / "a" / "a.tar.gz"
+    pack.main([f"--output={first}"])
+    pack.main([f"--output={second}"])
+    assert first.read_bytes() == second.read_bytes()
+
+
+@needs_git
 def test_a_checkout_that_is_too_big_is_refused_with_its_largest_files(monkeypatch):
     monkeypatch.setattr(pack, "LARGEST_MEGABYTES", 0.1)
     with pytest.raises(UserError, match="the largest files are .* MB"):

@@ -103,9 +103,25 @@ def test_preempted_training_goes_on_on_a_new_slice(cloud):
         sleep 60
         """
     output = cloud.launch("--spot", code=0)
-    assert "the slice is lost" in output and "[0] goes on" in output
+    assert "giving back what is left" in output and "[0] goes on" in output
     assert cloud.orders == 2 and cloud.runs(0) == cloud.runs(1) == 2
     assert cloud.is_empty
+
+
+def test_preemption_is_noticed_though_ssh_says_nothing(cloud):
+    cloud.ssh_hangs = True
+    cloud.train = '[ "$RUN" = 2 ] && exit 0; touch "$FAKE_CLOUD/preempted"; sleep 60'
+    output = cloud.launch(code=0)
+    assert "the slice is lost (SUSPENDED)" in output and cloud.orders == 2
+
+
+def test_a_replaced_slice_gets_the_same_checkout_whatever_was_edited_since(cloud):
+    cloud.train = """
+        [ "$RUN" = 2 ] || touch "$FAKE_CLOUD/preempted"
+        sleep 0.5
+        """
+    output = cloud.launch(code=0)
+    assert cloud.orders == 2 and output.count("pack the checkout") == 1
 
 
 def test_the_crash_of_a_host_whose_neighbour_was_taken_away_is_no_failure(cloud):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+from launch.cloud.pack import CHECKOUT
 from launch.cloud.versions import constraints, disagreements, installed, report
 
 
@@ -43,7 +44,7 @@ def test_a_package_that_is_absent_here_is_not_compared_with_here():
 
 
 def test_the_report_is_one_line_and_needs_nothing_installed():
-    command = [sys.executable, "-I", "-S", "launch/cloud/versions.py"]
+    command = [sys.executable, "-I", "-S", str(CHECKOUT / "launch/cloud/versions.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     word, text = done.stdout.split(" ", 1)
     assert word == "versions" and "\n" not in text.strip()
