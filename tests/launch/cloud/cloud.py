@@ -72,21 +72,20 @@ class Cloud:
         for name, text in _HOST_PROGRAMS.items():
             self._program(f"host_bin/{name}", text)
 
-    def launch(self, *flags, training=(WORKDIR,), type_="v5litepod-16", code=None):
-        """Runs the launcher to its end; returns what it printed."""
-        running = self.start(*flags, training=training, type_=type_)
+    def launch(self, *flags, code):
+        """Runs the launcher to its end, with this exit code; returns what it printed."""
+        running = self.start(*flags)
         output = running.communicate(timeout=120)[0]
-        if code is not None:
-            assert running.returncode == code, output
+        assert running.returncode == code, output
         return output
 
-    def start(self, *flags, training=(WORKDIR,), type_="v5litepod-16"):
+    def start(self, *flags):
         """Starts the launcher."""
         (self.folder / "scenario.json").write_text(json.dumps(vars(self), default=str))
         (self.folder / "train").write_text(textwrap.dedent(self.train))
-        command = [sys.executable, "-m", "launch.cloud.tpu", f"--type={type_}", "--zone=us-west4-a"]
+        slice_flags = ("--type=v5litepod-16", "--zone=us-west4-a", "--poll_seconds=0.1")
         return subprocess.Popen(
-            [*command, "--poll_seconds=0.1", *flags, "--", *training],
+            [sys.executable, "-m", "launch.cloud.tpu", *slice_flags, *flags, "--", WORKDIR],
             cwd=CHECKOUT,
             env=os.environ
             | {
