@@ -157,9 +157,17 @@ def test_a_failure_of_the_program_ends_it_with_its_exit_code(cloud, code):
     assert cloud.orders == 1 and cloud.runs() == 1 and cloud.is_empty
 
 
-def test_training_that_stopped_and_saved_is_started_again_on_the_same_slice(cloud):
+@pytest.mark.parametrize(
+    "stops",
+    [
+        pytest.param("exit 75", id="by itself"),
+        # As on a shutdown, which ends the shell around it, too.
+        pytest.param("trap 'exit 75' TERM; kill -TERM 0; sleep 5", id="by SIGTERM to all"),
+    ],
+)
+def test_training_that_stopped_and_saved_is_started_again_on_the_same_slice(cloud, stops):
     cloud.hosts = 2
-    cloud.train = '[ "$RUN" = 2 ] || exit 75'
+    cloud.train = f'[ "$RUN" = 2 ] && exit 0; {stops}'
     output = cloud.launch(code=0)
     assert "training stopped and saved; retry 1 of 100" in output
     assert cloud.orders == 1 and cloud.runs(0) == cloud.runs(1) == 2
