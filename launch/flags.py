@@ -69,8 +69,8 @@ def parse_experiment(
       UserError: if a flag, a field, a value or the config file is wrong.
       SystemExit: after --help.
     """
-    config, argv = _take_path("config", argv)
-    recorded, argv = _take_path("config_json", argv)
+    config, argv = take_path("config", argv)
+    recorded, argv = take_path("config_json", argv)
     if config and recorded:
         raise UserError("--config and --config_json exclude each other; give one of them")
     experiment = load_recorded(recorded) if recorded else load_config(config or DEFAULT_CONFIG)
@@ -141,9 +141,9 @@ def load_config(path: str | pathlib.Path) -> Experiment:
 def _describe_flags(values: flags.FlagValues, fields: Mapping[str, Any]) -> str:
     """Returns the flags with their help, and the experiment's fields with their types."""
     lines = ["Flags:"]
-    for name in sorted(values):
-        if not name.startswith(("config.", *_FLAGS_OF_ABSL)):
-            lines.append(f"  --{name:<15}{values[name].help}")
+    names = sorted(n for n in values if not n.startswith(("config.", *_FLAGS_OF_ABSL)))
+    width = max(map(len, names)) + 2
+    lines += [f"  --{name:<{width}}{values[name].help}" for name in names]
     if fields:
         lines.append("\nFields of the experiment, given as --config.FIELD=value:")
         width = max(map(len, fields)) + 2
@@ -172,7 +172,7 @@ def load_recorded(path: str | pathlib.Path) -> Experiment:
     return experiment
 
 
-def _take_path(flag: str, argv: list[str]) -> tuple[str, list[str]]:
+def take_path(flag: str, argv: list[str]) -> tuple[str, list[str]]:
     """Splits --FLAG=PATH (or --FLAG PATH) off the arguments; the path is "" without it."""
     path, rest, i = "", [], 0
     while i < len(argv):
