@@ -3,10 +3,12 @@
 It imports nothing slow, so that signals are heeded from the first moment.
 """
 
+import builtins
 import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -22,11 +24,18 @@ again goes on; INTERRUPTED: a second SIGINT left at once, as if killed; 1 is a
 crash, with its stack trace."""
 
 
+class HelpShown(Exception):
+    """The help that was asked for has been shown; nothing is left to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows: nothing more."""
+        return []
+
+
 def run(main: Callable[[list[str]], int]) -> None:
     """Runs an entry point on the command line and exits with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("research").setLevel(logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's notes on itself
     sys.exit(guarded(main, sys.argv[1:]))
 
 
@@ -34,6 +43,8 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Runs an entry point; an error the user can mend is one clear message."""
     try:
         return main(argv)
+    except HelpShown:
+        return SUCCESS
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         if isinstance(error, HungError | LostProcessError):
@@ -45,16 +56,23 @@ class StopRequest:
     """Asks a run to stop: after SIGINT or SIGTERM, or when its time is up.
 
     The handlers only set a flag; the run saves at its next step. A second
-    SIGINT ends the process at once.
+    SIGINT ends the process at once; in a notebook, whose process is not ours to
+    end, it interrupts the cell. Python hears signals in its main thread alone:
+    elsewhere only the time can be up.
     """
 
     def __enter__(self) -> "StopRequest":
         self._reason = ""
         self._deadline = float("inf")
-        self._previous = {
-            number: signal.signal(number, self._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        else:
+            logging.getLogger(__name__).warning(
+                "not in the main thread: SIGINT and SIGTERM will not stop and save this run, "
+                "--max_minutes will"
+            )
         return self
 
     def __exit__(self, *_) -> None:
@@ -74,6 +92,8 @@ class StopRequest:
     def _handle(self, number, frame) -> None:
         del frame
         if number == signal.SIGINT and self._reason == "SIGINT":
+            if hasattr(builtins, "__IPYTHON__"):
+                raise KeyboardInterrupt
             os.write(2, b"interrupted; the same command resumes from the last checkpoint\n")
             os._exit(INTERRUPTED)
         self._reason = signal.Signals(number).name

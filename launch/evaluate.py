@@ -8,7 +8,7 @@ Prints accuracy, loss and the confusion matrix. Exit codes: 0 done, 2 bad input.
 
 from absl import flags
 
-from launch import cli
+from launch import cli, platforms
 from launch.flags import parse
 from research.errors import UserError
 
@@ -22,6 +22,7 @@ def main(argv: list[str]) -> int:
         raise UserError("--workdir: give the work directory of a run")
     if values.best and values.step is not None:
         raise UserError("--best and --step exclude each other; give one of them")
+    platforms.require(values.platform)
     from research.evaluation import confusion_table
     from research.program import enable_compilation_cache
     from research.restoring import evaluate_checkpoint
@@ -46,6 +47,7 @@ def _define(values: flags.FlagValues) -> None:
         "best", False, "the best checkpoint by validation instead", flag_values=values
     )
     flags.DEFINE_enum("split", "test", SPLITS, "what to evaluate on", flag_values=values)
+    platforms.define(values)
 
 
 if __name__ == "__main__":

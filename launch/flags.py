@@ -12,6 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import configs
+from launch import cli
 from research import records
 from research.errors import UserError, suggestion
 from research.experiment import Experiment
@@ -40,7 +41,7 @@ def parse(
 
     Raises:
       UserError: if an argument is unknown or has the wrong type.
-      SystemExit: after --help.
+      HelpShown: after --help.
     """
     values = flags.FlagValues()
     define(values)
@@ -51,7 +52,7 @@ def parse(
         raise UserError(_readable(str(error), fields or {})) from error
     if values.help:
         print(f"{usage.strip()}\n\n{_describe_flags(values, fields or {})}")
-        raise SystemExit(0)
+        raise cli.HelpShown
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r}; flags are given as --name=value")
     return values
@@ -67,7 +68,7 @@ def parse_experiment(
 
     Raises:
       UserError: if a flag, a field, a value or the config file is wrong.
-      SystemExit: after --help.
+      HelpShown: after --help.
     """
     config, argv = take_path("config", argv)
     recorded, argv = take_path("config_json", argv)

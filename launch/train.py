@@ -19,9 +19,11 @@ def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
     with cli.StopRequest() as stop:
         # Signals are heeded from here on; what takes time is imported below.
+        from launch import platforms
         from launch.flags import parse_experiment
 
         experiment, values = parse_experiment(argv, _define, __doc__)
+        platforms.require(values.platform)
         # From here on JAX is loaded; a wrong command line has failed by now.
         from research import processes
         from research.console import Console
@@ -85,6 +87,9 @@ def _dry_run(experiment) -> int:
 def _define(values) -> None:
     from absl import flags
 
+    from launch import platforms
+
+    platforms.define(values)
     flags.DEFINE_string(
         "workdir", "", "where everything is written; runs/NAME unless given", flag_values=values
     )

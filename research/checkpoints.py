@@ -47,6 +47,8 @@ class Checkpoints:
           about: JSON values that every manifest is to hold, such as versions.
           timeout: seconds after which a save counts as hung.
         """
+        # Orbax's notes on itself; its failures reach us as exceptions, too.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         policies = ocp.checkpoint_managers.preservation_policy
         self._directory = directory
         self._read_only = read_only

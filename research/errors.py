@@ -11,6 +11,10 @@ class UserError(Exception):
     it without a stack trace and exit with status 2.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows, so that in a notebook, too, the message stands alone."""
+        return [f"error: {self}"]
+
 
 class HungError(UserError):
     """Something outside, such as a disk, does not answer; its thread can't be ended."""

@@ -1,11 +1,14 @@
 """What all tests share."""
 
 import os
+import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import hypothesis
 import pytest
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 
 # The same examples in every run, and no failure because a machine is slow.
 hypothesis.settings.register_profile("hanok", deadline=None, derandomize=True)
@@ -16,3 +19,22 @@ hypothesis.settings.load_profile("hanok")
 def cache_directory(tmp_path_factory):
     """Keeps the user's cache out of the tests."""
     os.environ["HANOK_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tfds_directory():
+    """Returns $TFDS_DATA_DIR, else the folder shared/tfds beside the checkout."""
+    beside = CHECKOUT.parent / "shared" / "tfds"
+    directory = pathlib.Path(os.environ.get("TFDS_DATA_DIR") or beside).expanduser()
+    if not directory.is_dir():
+        pytest.skip(f"real data sets: no folder {directory}; set TFDS_DATA_DIR to where they are")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_files(tfds_directory):
+    """The folder with the four files that the publisher of Fashion-MNIST gives."""
+    downloads = tfds_directory / "downloads"
+    if len(list(downloads.glob("fashion-mnist_*.gz"))) != 4:
+        pytest.skip(f"the original files of Fashion-MNIST are not in {downloads}")
+    return downloads

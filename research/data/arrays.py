@@ -11,7 +11,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,11 @@ def fingerprint(images: np.ndarray, labels: np.ndarray, chunk: int = 4096) -> st
     return digest.hexdigest()
 
 
-def cache_root() -> pathlib.Path:
+def cache_root(environ: Mapping[str, str] = os.environ) -> pathlib.Path:
     """Returns the user's cache directory: $HANOK_CACHE_DIR or ~/.cache/hanok."""
-    if explicit := os.environ.get("HANOK_CACHE_DIR"):
+    if explicit := environ.get("HANOK_CACHE_DIR"):
         return pathlib.Path(explicit).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    base = environ.get("XDG_CACHE_HOME") or "~/.cache"
     return pathlib.Path(base).expanduser() / "hanok"
 
 

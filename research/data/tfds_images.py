@@ -8,6 +8,7 @@ import functools
 import os
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from research.data.base import Data, Source, check_image_size
@@ -146,10 +147,10 @@ class TfdsImages(Data):
         check_image_size(self.image_size, f"{path}.image_size")
 
 
-def data_dir(given: str) -> str:
+def data_dir(given: str, environ: Mapping[str, str] = os.environ) -> str:
     """Returns the TFDS directory: as given, $TFDS_DATA_DIR or the default one."""
     return os.path.expanduser(
-        given or os.environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
+        given or environ.get("TFDS_DATA_DIR") or os.path.join("~", "tensorflow_datasets")
     )
 
 

@@ -12,7 +12,7 @@ from research.data.splits import open_dataset
 from research.data.tfds_images import TfdsImages, data_dir
 from research.errors import UserError
 from research.records import check
-from tests.data.conftest import CHECKOUT
+from tests.conftest import CHECKOUT
 from tests.data.sources import encoded
 from tests.data.tfds_sets import prepare_tiny
 

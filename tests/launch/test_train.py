@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -195,3 +196,13 @@ def test_training_resuming_and_evaluating_never_import_tensorflow(tmp_path):
         assert not found, found
     """)
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_outside_the_main_thread_a_run_says_that_signals_cannot_stop_it(tmp_path, caplog):
+    codes = []
+    argv = [f"--workdir={tmp_path}", *SHORT]
+    thread = threading.Thread(target=lambda: codes.append(run(*argv)))
+    thread.start()
+    thread.join()
+    assert codes == [cli.SUCCESS]
+    assert "not in the main thread: SIGINT and SIGTERM will not stop" in caplog.text
