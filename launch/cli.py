@@ -26,7 +26,11 @@ def run(main: Callable[[list[str]], int]) -> None:
     """Runs an entry point on the command line and exits with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("research").setLevel(logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax's notes on itself
+    # What fails in the threads of Orbax reaches us as an exception; they need not
+    # print their own stack traces beside it.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _pass_over_abandoned_writes
     sys.exit(guarded(main, sys.argv[1:]))
 
 
@@ -39,6 +43,16 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         if isinstance(error, HungError):
             os._exit(BAD_INPUT)  # a thread that hangs would hold up any other exit
         return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+
+
+def _pass_over_abandoned_writes(unraisable) -> None:
+    """Python's hook for exceptions that reach nobody.
+
+    After one write of a checkpoint has failed, TensorStore reports the end of
+    the others to an event loop that is gone.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 class StopRequest:

@@ -20,7 +20,7 @@ DEFAULT_CONFIG = pathlib.Path(configs.__file__).parent / "digits_mlp.py"
 
 _FLAGS_OF_ABSL = ("flagfile", "undefok")
 _ILLEGAL_VALUE = re.compile(r"flag --(?P<name>[^=]+)=(?P<value>.*?): ", re.DOTALL)
-_OVERRIDE = re.compile(r"--?(?:no)?config\.(?P<path>[^=]+?)(?:=(?P<value>.*))?$", re.DOTALL)
+_OVERRIDE = re.compile(r"--?(?:no)?config\.(?P<path>[^=]*?)(?:=(?P<value>.*))?$", re.DOTALL)
 
 
 def parse(

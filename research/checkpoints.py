@@ -11,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from research import manifest
-from research.errors import HungError, UserError, first_line
+from research.errors import HungError, UserError, errors_of_disk, first_line
 
 Score = tuple[float, float]
 """(accuracy, −loss) on the validation split; a larger one is better."""
@@ -140,7 +140,7 @@ class Checkpoints:
             )
         metrics = None if score is None else {"accuracy": score[0], "loss": -score[1]}
         self._being_saved = step, manifest.describe_leaves(state)
-        with _errors_of_saving(self._directory):
+        with errors_of_disk("a checkpoint", self._directory, Exception):
             self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
 
     def wait(self) -> None:
@@ -170,7 +170,7 @@ class Checkpoints:
                 f"{self._timeout:.0f} s; does the disk answer? The same command resumes from "
                 "the last complete checkpoint"
             )
-        with _errors_of_saving(self._directory):
+        with errors_of_disk("a checkpoint", self._directory, Exception):
             if failures:
                 raise failures[0]
 
@@ -250,21 +250,3 @@ class _NewestWithScore:
         del context
         scored = [info.step for info in checkpoints if info.metrics]
         return [bool(scored) and info.step == scored[-1] for info in checkpoints]
-
-
-@dataclasses.dataclass(frozen=True)
-class _errors_of_saving:
-    """Turns the failure of a save into an error that says where and what to do."""
-
-    directory: pathlib.Path
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, Exception):
-            raise UserError(
-                f"a checkpoint could not be written to {self.directory}: {first_line(error)}\n"
-                "Training has stopped. Make room or grant access there; the same command "
-                "then resumes from the last complete checkpoint"
-            ) from error

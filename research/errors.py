@@ -1,7 +1,9 @@
 """The errors a person can mend, and how they are worded."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import pathlib
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -18,6 +20,29 @@ class HungError(UserError):
 
 class DivergedError(UserError):
     """Training produced a loss or a gradient that is not a finite number."""
+
+
+@contextlib.contextmanager
+def errors_of_disk(
+    what: str, folder: pathlib.Path, kinds: type[Exception] = OSError
+) -> Iterator[None]:
+    """Turns what a full or failing disk raises into an error that says what to do.
+
+    Args:
+      what: what is written.
+      folder: where it is written to.
+      kinds: the class of the exceptions meant.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(
+            f"{what} could not be written to {folder}: {reason}\nMake room or grant access there; "
+            "the same command then goes on from the last complete checkpoint"
+        ) from error
 
 
 def suggestion(word: str, candidates: Iterable[str]) -> str:

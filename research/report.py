@@ -3,6 +3,7 @@
 import pathlib
 
 from research import metrics
+from research.errors import errors_of_disk
 from research.workdir import Workdir
 
 
@@ -26,5 +27,6 @@ def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)
-    figure.savefig(workdir.curves, dpi=120)
+    with errors_of_disk(workdir.curves.name, workdir.root):
+        figure.savefig(workdir.curves, dpi=120)
     return workdir.curves
