@@ -38,6 +38,9 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Runs an entry point; an error the user can mend is one clear message."""
     try:
         return main(argv)
+    except BrokenPipeError:  # whoever read what we print has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         if isinstance(error, HungError):

@@ -11,7 +11,14 @@ import jax
 import orbax.checkpoint as ocp
 
 from research import manifest
-from research.errors import HungError, UserError, errors_of_disk, first_line
+from research.errors import (
+    HungError,
+    UserError,
+    errors_of_disk,
+    first_line,
+    indented,
+    shortened,
+)
 
 Score = tuple[float, float]
 """(accuracy, −loss) on the validation split; a larger one is better."""
@@ -94,7 +101,7 @@ class Checkpoints:
             refused.append(step)
             place = "passed over" if self._read_only else f"moved to {self._set_aside(step)}"
             logging.getLogger(__name__).warning(
-                "checkpoint of step %d is damaged and was %s: %s", step, place, "; ".join(lines[:5])
+                "checkpoint of step %d is damaged and was %s: %s", step, place, shortened(lines)
             )
         if refused:
             raise UserError(
@@ -189,8 +196,8 @@ class Checkpoints:
         folder = self._directory / str(step)
         if lines := self.damage(step):
             raise UserError(
-                f"checkpoint {folder} is damaged: {'; '.join(lines[:5])}\nWithout --step the "
-                "newest undamaged one is taken"
+                f"checkpoint {folder} is damaged: {shortened(lines)}\nWithout "
+                "--step the newest undamaged one is taken"
             )
         differing = manifest.leaf_differences(
             manifest.read(folder)["leaves"], manifest.describe_leaves(shapes)
@@ -198,8 +205,8 @@ class Checkpoints:
         if differing:
             raise UserError(
                 f"checkpoint {folder} holds another state than this experiment needs:\n"
-                + "\n".join(f"  {line}" for line in differing[:20])
-                + (f"\n  … and {len(differing) - 20} more" if len(differing) > 20 else "")
+                f"{indented(differing.values())}\n"
+                "Parts of it can be the beginning of another run: --restore_from"
             )
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))

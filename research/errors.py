@@ -60,3 +60,15 @@ def first_line(error: BaseException) -> str:
 def listing(names: Iterable[str]) -> str:
     """Returns the names, sorted and joined by commas."""
     return ", ".join(sorted(names))
+
+
+def shortened(items: Iterable[str], limit: int = 5, separator: str = "; ") -> str:
+    """Returns the first items joined, and how many more there are."""
+    items = list(items)
+    more = [f"… and {len(items) - limit} more"] if len(items) > limit else []
+    return separator.join(items[:limit] + more)
+
+
+def indented(lines: Iterable[str], limit: int = 20) -> str:
+    """Returns the first lines, each below the last and indented, and how many more there are."""
+    return "  " + shortened(lines, limit, "\n  ")

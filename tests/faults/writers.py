@@ -17,8 +17,7 @@ def two_writers(folder: pathlib.Path) -> common.Table:
     with subprocess.Popen(
         common.command(path, *LONG), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as first:
-        while "ETA" not in first.stdout.readline():
-            pass
+        assert any("ETA" in line for line in first.stdout)
         start = time.monotonic()
         second = _run(path, *LONG)
         seconds = time.monotonic() - start
