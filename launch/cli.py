@@ -36,6 +36,11 @@ def run(main: Callable[[list[str]], int]) -> None:
     """Runs an entry point on the command line and exits with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("research").setLevel(logging.INFO)
+    # What fails in the threads of Orbax reaches us as an exception; they need not
+    # print their own stack traces beside it.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _pass_over_abandoned_writes
     sys.exit(guarded(main, sys.argv[1:]))
 
 
@@ -45,11 +50,24 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         return main(argv)
     except HelpShown:
         return SUCCESS
+    except BrokenPipeError:  # whoever read what we print has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         if isinstance(error, HungError | LostProcessError):
             os._exit(BAD_INPUT)  # what does not answer would hold up any other exit
         return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+
+
+def _pass_over_abandoned_writes(unraisable) -> None:
+    """Python's hook for exceptions that reach nobody.
+
+    After one write of a checkpoint has failed, TensorStore reports the end of
+    the others to an event loop that is gone.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 class StopRequest:

@@ -11,7 +11,14 @@ import jax
 import orbax.checkpoint as ocp
 
 from research import manifest, processes
-from research.errors import HungError, UserError, first_line
+from research.errors import (
+    HungError,
+    UserError,
+    errors_of_disk,
+    first_line,
+    indented,
+    shortened,
+)
 
 Score = tuple[float, float]
 """(accuracy, −loss) on the validation split; a larger one is better."""
@@ -102,7 +109,7 @@ class Checkpoints:
             refused.append(step)
             place = "passed over" if self._read_only else f"moved to {self._set_aside(step)}"
             logging.getLogger(__name__).warning(
-                "checkpoint of step %d is damaged and was %s: %s", step, place, "; ".join(lines[:5])
+                "checkpoint of step %d is damaged and was %s: %s", step, place, shortened(lines)
             )
         if refused:
             raise UserError(
@@ -148,7 +155,7 @@ class Checkpoints:
             )
         metrics = None if score is None else {"accuracy": score[0], "loss": -score[1]}
         self._being_saved = step, manifest.describe_leaves(state)
-        with _errors_of_saving(self._directory):
+        with errors_of_disk("a checkpoint", self._directory, Exception):
             self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
 
     def wait(self) -> None:
@@ -178,7 +185,7 @@ class Checkpoints:
                 f"{self._timeout:.0f} s; does the disk answer? The same command resumes from "
                 "the last complete checkpoint"
             )
-        with _errors_of_saving(self._directory):
+        with errors_of_disk("a checkpoint", self._directory, Exception):
             if failures:
                 raise failures[0]
 
@@ -197,8 +204,8 @@ class Checkpoints:
         folder = self._directory / str(step)
         if lines := self.damage(step):
             raise UserError(
-                f"checkpoint {folder} is damaged: {'; '.join(lines[:5])}\nWithout --step the "
-                "newest undamaged one is taken"
+                f"checkpoint {folder} is damaged: {shortened(lines)}\nWithout "
+                "--step the newest undamaged one is taken"
             )
         differing = manifest.leaf_differences(
             manifest.read(folder)["leaves"], manifest.describe_leaves(shapes)
@@ -206,8 +213,8 @@ class Checkpoints:
         if differing:
             raise UserError(
                 f"checkpoint {folder} holds another state than this experiment needs:\n"
-                + "\n".join(f"  {line}" for line in differing[:20])
-                + (f"\n  … and {len(differing) - 20} more" if len(differing) > 20 else "")
+                f"{indented(differing.values())}\n"
+                "Parts of it can be the beginning of another run: --restore_from"
             )
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(shapes))
@@ -257,21 +264,3 @@ class _NewestWithScore:
         del context
         scored = [info.step for info in checkpoints if info.metrics]
         return [bool(scored) and info.step == scored[-1] for info in checkpoints]
-
-
-@dataclasses.dataclass(frozen=True)
-class _errors_of_saving:
-    """Turns the failure of a save into an error that says where and what to do."""
-
-    directory: pathlib.Path
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, traceback):
-        if isinstance(error, Exception):
-            raise UserError(
-                f"a checkpoint could not be written to {self.directory}: {first_line(error)}\n"
-                "Training has stopped. Make room or grant access there; the same command "
-                "then resumes from the last complete checkpoint"
-            ) from error

@@ -1,7 +1,9 @@
 """The errors a person can mend, and how they are worded."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import pathlib
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -28,6 +30,29 @@ class DivergedError(UserError):
     """Training produced a loss or a gradient that is not a finite number."""
 
 
+@contextlib.contextmanager
+def errors_of_disk(
+    what: str, folder: pathlib.Path, kinds: type[Exception] = OSError
+) -> Iterator[None]:
+    """Turns what a full or failing disk raises into an error that says what to do.
+
+    Args:
+      what: what is written.
+      folder: where it is written to.
+      kinds: the class of the exceptions meant.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(
+            f"{what} could not be written to {folder}: {reason}\nMake room or grant access there; "
+            "the same command then goes on from the last complete checkpoint"
+        ) from error
+
+
 def suggestion(word: str, candidates: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the nearest candidate, or ""."""
     nearest = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
@@ -43,3 +68,15 @@ def first_line(error: BaseException) -> str:
 def listing(names: Iterable[str]) -> str:
     """Returns the names, sorted and joined by commas."""
     return ", ".join(sorted(names))
+
+
+def shortened(items: Iterable[str], limit: int = 5, separator: str = "; ") -> str:
+    """Returns the first items joined, and how many more there are."""
+    items = list(items)
+    more = [f"… and {len(items) - limit} more"] if len(items) > limit else []
+    return separator.join(items[:limit] + more)
+
+
+def indented(lines: Iterable[str], limit: int = 20) -> str:
+    """Returns the first lines, each below the last and indented, and how many more there are."""
+    return "  " + shortened(lines, limit, "\n  ")

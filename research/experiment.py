@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 from research.data import DATASETS, Data, TfdsImages
 from research.errors import UserError
@@ -139,6 +140,36 @@ def _parse_mesh_shape(shape: str, path: str = "config.mesh.shape") -> dict[str, 
 
 
 @record
+class Restore(Record):
+    """What a new run takes from another run's checkpoint, in place of initial values."""
+
+    checkpoint: str = ""
+    """The checkpoint's folder, such as "runs/a/checkpoints/500"; "": none."""
+
+    only: str = "params/|batch_stats/"
+    """Regular expression: arrays whose paths, such as "params/dense_0/kernel", begin
+    with it are taken."""
+
+    allow_missing: str = ""
+    """Regular expression: those of them that may keep their initial values, because
+    the checkpoint lacks them or has them in another shape or dtype; "": none."""
+
+    def validate(self, path):
+        for name in ("only", "allow_missing"):
+            try:
+                re.compile(getattr(self, name))
+            except re.error as error:
+                raise UserError(f"{path}.{name}: is no regular expression: {error}") from error
+        require(bool(self.only), f"{path}.only", "would take nothing")
+        untouched = (self.only, self.allow_missing) == (Restore.only, "")
+        require(
+            bool(self.checkpoint) or untouched,
+            f"{path}.checkpoint",
+            "give the checkpoint that is meant, with --restore_from=WORKDIR/checkpoints/STEP",
+        )
+
+
+@record
 class Experiment(Record):
     """Everything that decides a run; equal experiments give equal results.
 
@@ -169,6 +200,7 @@ class Experiment(Record):
     logging: Logging = dataclasses.field(default_factory=Logging)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     checkpoint: Checkpointing = dataclasses.field(default_factory=Checkpointing)
+    restore: Restore = dataclasses.field(default_factory=Restore)
 
     def validate(self, path):
         require(0 <= self.seed < 2**32, f"{path}.seed", "must lie in [0, 2**32)")

@@ -7,21 +7,25 @@ without one.
 """
 
 import hashlib
+import json
 import pathlib
 from typing import Any
 
 import jax
 
-from research.errors import first_line
+from research.errors import UserError, first_line
 from research.workdir import read_json, write_json
 
 NAME = "manifest.json"
+
+Leaves = dict[str, list]
+"""Path of every array of a state -> [shape, dtype]."""
 
 WRITTEN_AT_COMMIT = ("_CHECKPOINT_METADATA", "commit_success.txt")
 """Orbax's notes on the commit itself; they hold nothing of the state."""
 
 
-def write(folder: pathlib.Path, leaves: dict[str, list], about: dict[str, Any]) -> None:
+def write(folder: pathlib.Path, leaves: Leaves, about: dict[str, Any]) -> None:
     """Writes the manifest of a complete checkpoint.
 
     Args:
@@ -29,16 +33,20 @@ def write(folder: pathlib.Path, leaves: dict[str, list], about: dict[str, Any]) 
       leaves: what `describe_leaves` says of the state that it holds.
       about: JSON values that say what wrote it.
     """
-    write_json(folder / NAME, {**about, "leaves": leaves, "files": _digests(folder)})
+    content = {**about, "leaves": leaves, "files": _digests(folder)}
+    write_json(folder / NAME, {**content, "digest": _digest(content)})
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
     """Returns the manifest of a checkpoint.
 
     Raises:
-      UserError: if there is none, or it isn't JSON.
+      UserError: if there is none, or it is damaged.
     """
-    return read_json(folder / NAME)
+    content = read_json(folder / NAME)
+    if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
+        raise UserError(f"{folder / NAME} was altered")
+    return content
 
 
 def damage(folder: pathlib.Path) -> list[str]:
@@ -61,7 +69,7 @@ def damage(folder: pathlib.Path) -> list[str]:
     return lines
 
 
-def describe_leaves(state: Any) -> dict[str, list]:
+def describe_leaves(state: Any) -> Leaves:
     """Returns path -> [shape, dtype] of every array (or shape) in a pytree."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): [list(leaf.shape), str(leaf.dtype)]
@@ -69,8 +77,8 @@ def describe_leaves(state: Any) -> dict[str, list]:
     }
 
 
-def leaf_differences(saved: dict[str, list], wanted: dict[str, list]) -> list[str]:
-    """Returns one line for each leaf that a file holds otherwise than memory needs it."""
+def leaf_differences(saved: Leaves, wanted: Leaves) -> dict[str, str]:
+    """Returns a line by path for each leaf that a file holds otherwise than memory needs it."""
 
     def show(leaves, path):
         if path not in leaves:
@@ -78,11 +86,16 @@ def leaf_differences(saved: dict[str, list], wanted: dict[str, list]) -> list[st
         shape, dtype = leaves[path]
         return f"{dtype}[{','.join(map(str, shape))}]"
 
-    return [
-        f"{path}: {show(saved, path)} in the file, {show(wanted, path)} in memory"
+    return {
+        path: f"{path}: {show(saved, path)} in the file, {show(wanted, path)} in memory"
         for path in sorted(saved.keys() | wanted.keys())
         if saved.get(path) != wanted.get(path)
-    ]
+    }
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """Returns the BLAKE2b digest of a JSON value."""
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: pathlib.Path) -> dict[str, list]:

@@ -5,47 +5,61 @@ import math
 import os
 import pathlib
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from research.errors import UserError
-from research.workdir import Workdir
+from research.errors import UserError, errors_of_disk
+from research.workdir import Workdir, replace_file
 
 Line = dict[str, Any]
 """A line of metrics: "step", "epoch", "split" and the values, by name."""
 
 
 class MetricsLog:
-    """Appends lines to metrics.jsonl and mirrors them to event files.
+    """Appends lines to metrics.jsonl and mirrors them to an event file.
 
     Opened at a step, it first drops what a run that went further had written,
     so that every step stands there once whatever happened before.
     """
 
     def __init__(self, workdir: Workdir, resume_step: int, tensorboard: bool):
-        """Opens the log of a run that goes on after `resume_step`."""
+        """Opens the log of a run that goes on after `resume_step`.
+
+        Raises:
+          UserError: if it can't be read or written, here as in all methods.
+        """
         kept = [line for line in read(workdir.metrics) if line["step"] <= resume_step]
-        _rewrite(workdir.metrics, kept)
-        self._file = workdir.metrics.open("a")
+        self._workdir = workdir
+        with errors_of_disk("metrics", workdir.root):
+            replace_file(workdir.metrics, "".join(map(_encode, kept)))
+            self._file = workdir.metrics.open("a")
         self._events = None
         # Event files can't be cut, but they can be made anew.
         shutil.rmtree(workdir.events, ignore_errors=True)
         if tensorboard:
-            from tensorboardX import SummaryWriter
+            from tensorboardX.event_file_writer import EventsWriter
 
-            self._events = SummaryWriter(str(workdir.events), flush_secs=10)
+            with errors_of_disk("event files", workdir.root):
+                workdir.events.mkdir()
+                self._events = EventsWriter(str(workdir.events / "events"))
             for line in kept:
                 self._mirror(line)
 
     def write(self, line: Line) -> None:
         """Appends a line."""
-        self._file.write(_encode(line))
+        with errors_of_disk("metrics", self._workdir.root):
+            self._file.write(_encode(line))
         self._mirror(line)
 
     def flush(self) -> None:
         """Returns once all lines are on the disk, come what may."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with errors_of_disk("metrics", self._workdir.root):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        if self._events is not None:
+            with errors_of_disk("event files", self._workdir.root):
+                self._events.flush()
 
     def close(self) -> None:
         """Writes out everything and closes the files."""
@@ -57,9 +71,15 @@ class MetricsLog:
     def _mirror(self, line: Line) -> None:
         if self._events is None:
             return
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        event = Event(step=line["step"], wall_time=time.time())
         for name, value in line.items():
             if name not in ("step", "split", "epoch"):
-                self._events.add_scalar(f"{line['split']}/{name}", value, line["step"])
+                event.summary.MergeFrom(scalar(f"{line['split']}/{name}", value))
+        with errors_of_disk("event files", self._workdir.root):
+            self._events.write_event(event)
 
 
 class NoLog:
@@ -103,12 +123,3 @@ def _encode(line: Line) -> str:
         for name, value in line.items()
     }
     return json.dumps(safe) + "\n"
-
-
-def _rewrite(path: pathlib.Path, lines: list[Line]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.writelines(_encode(line) for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

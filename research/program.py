@@ -17,7 +17,7 @@ from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
 from research.records import require
 from research.sharding import gathered, state_shardings
-from research.state import Normalization, TrainState
+from research.state import Normalization, TrainState, is_finite
 from research.steps import Batch, make_steps
 
 
@@ -32,6 +32,7 @@ class Program:
       init: () -> the state before the first step, on the devices.
       train_step: (state, batch) -> (state, metrics); the state given is donated.
       eval_step: (state, batch) -> sums.
+      is_finite: state -> whether each of its arrays is sound, bool [leaves].
     """
 
     mesh: jax.sharding.Mesh
@@ -40,6 +41,7 @@ class Program:
     init: Callable[[], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
     eval_step: Callable[[TrainState, Batch], dict[str, jax.Array]]
+    is_finite: Callable[[TrainState], jax.Array]
 
 
 def make_program(
@@ -93,6 +95,7 @@ def make_program(
         init=jax.jit(steps.init, out_shardings=shardings),
         train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated)),
         eval_step=jax.jit(steps.eval_step, out_shardings=replicated),
+        is_finite=jax.jit(is_finite, out_shardings=replicated),
     )
 
 

@@ -1,9 +1,33 @@
 """What a run leaves to be read: summary.json and the learning curves."""
 
 import pathlib
+from typing import Any
 
 from research import metrics
-from research.workdir import Workdir
+from research.errors import errors_of_disk
+from research.workdir import Workdir, write_json
+
+CONTENTS = {
+    "summary.json": "the result",
+    "learning_curves.png": "loss and accuracy over steps",
+    "metrics.jsonl": "all metrics, one JSON object a line",
+    "tensorboard/": "the same as TensorBoard event files",
+    "checkpoints/": "the newest checkpoints and the best one",
+    "experiment.json": "the experiment, with versions",
+}
+"""What stands in a work directory."""
+
+
+def write(workdir: Workdir, summary: dict[str, Any]) -> list[str]:
+    """Writes summary and curves; returns the lines that say where everything is."""
+    write_json(workdir.summary, summary)
+    accuracy = summary["test"]["accuracy"]
+    draw_learning_curves(workdir, f"{summary['experiment']}: test accuracy {accuracy:.4f}")
+    there = {name: text for name, text in CONTENTS.items() if (workdir.root / name).exists()}
+    return [
+        f"wrote {workdir.root}:",
+        *(f"  {name:<22}{text}" for name, text in there.items()),
+    ]
 
 
 def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
@@ -26,5 +50,6 @@ def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)
-    figure.savefig(workdir.curves, dpi=120)
+    with errors_of_disk(workdir.curves.name, workdir.root):
+        figure.savefig(workdir.curves, dpi=120)
     return workdir.curves

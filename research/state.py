@@ -54,6 +54,19 @@ class Interval:
 
 
 @flax.struct.dataclass
+class Skips:
+    """How many steps were skipped as not finite (`apply_if_finite`), int32 scalars."""
+
+    total: jax.Array
+    in_a_row: jax.Array
+
+    @classmethod
+    def none(cls) -> "Skips":
+        """Returns the counts before the first step."""
+        return cls(total=jnp.zeros((), jnp.int32), in_a_row=jnp.zeros((), jnp.int32))
+
+
+@flax.struct.dataclass
 class TrainState:
     """Everything that training changes, and what evaluation needs.
 
@@ -66,7 +79,9 @@ class TrainState:
       ema_params: exponential moving average of `params`, {} where it is off.
       interval: sums for the next line of metrics.
       first_nonfinite_step: int32 scalar, the first step (counted from 1) whose
-        loss or gradient was not finite; 0 while there is none.
+        loss or gradient was not finite and could not be skipped; 0 while there
+        is none.
+      skips: how many steps were skipped, {} where none may be.
       normalization: statistics of the training split.
     """
 
@@ -78,7 +93,13 @@ class TrainState:
     ema_params: Any
     interval: Interval
     first_nonfinite_step: jax.Array
+    skips: Any
     normalization: Normalization
+
+    @property
+    def counted_steps(self) -> jax.Array:
+        """Steps made that were not skipped, which schedules count; int32 scalar."""
+        return self.step - self.skips.total if self.skips else self.step
 
 
 def init_state(
@@ -88,6 +109,7 @@ def init_state(
     image_shape: tuple[int, int, int],
     normalization: Normalization,
     with_ema: bool,
+    with_skips: bool,
 ) -> TrainState:
     """Returns the state before the first step; traceable, to be jitted.
 
@@ -98,6 +120,7 @@ def init_state(
       image_shape: (height, width, channels).
       normalization: statistics of the training split.
       with_ema: whether an average of the parameters is kept.
+      with_skips: whether steps that are not finite may be skipped.
     """
     variables = network.init(parameter_key(seed), jnp.zeros((1, *image_shape)))
     params = variables["params"]
@@ -110,6 +133,7 @@ def init_state(
         ema_params=jax.tree.map(jnp.copy, params) if with_ema else {},
         interval=Interval.empty(),
         first_nonfinite_step=jnp.zeros((), jnp.int32),
+        skips=Skips.none() if with_skips else {},
         normalization=normalization,
     )
 
@@ -127,6 +151,23 @@ def dropout_key(seed: jax.Array, step: jax.Array) -> jax.Array:
 def averaged(state: TrainState) -> TrainState:
     """Returns the state with the averaged parameters in place of the last ones."""
     return state.replace(params=state.ema_params)
+
+
+def is_finite(state: TrainState) -> jax.Array:
+    """Returns whether each array of a state is sound, bool [leaves]; traceable.
+
+    Parameters, statistics and averages must be finite. The optimizer's memory
+    must hold no NaN; an infinity may be where some methods start.
+    """
+
+    def sound(path, leaf):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return jnp.asarray(True)
+        if path[0].name in ("opt_state", "interval"):
+            return ~jnp.isnan(leaf).any()
+        return jnp.isfinite(leaf).all()
+
+    return jnp.stack(jax.tree.leaves(jax.tree_util.tree_map_with_path(sound, state)))
 
 
 def count_parameters(state: TrainState) -> int:

@@ -14,8 +14,9 @@ import optax
 from research import batch_axis, objectives
 from research.experiment import Experiment, Timetable
 from research.models.network import Network, network
+from research.optimizers.base import Optimizer
 from research.optimizers.chain import Chain, make_chain
-from research.state import Interval, Normalization, TrainState, dropout_key, init_state
+from research.state import Interval, Normalization, Skips, TrainState, dropout_key, init_state
 
 Batch = dict[str, jax.Array]
 """A batch: "image" uint8 [batch, height, width, channels] and "label" int32
@@ -29,7 +30,9 @@ class Steps(NamedTuple):
       init: () -> the state before the first step.
       train_step: (state, batch) -> (state, metrics). The metrics are float32
         scalars: "loss", "accuracy" and "gradient_norm" are means over the steps
-        since the last line of metrics, "learning_rate" is the one applied.
+        since the last line of metrics, "learning_rate" is the one applied. Of
+        int32 are "first_nonfinite_step" and, where steps may be skipped,
+        "skipped_steps".
       eval_step: (state, batch) -> sums over the unmasked examples: "loss"
         float32 scalar and "confusion" int32 [classes, classes], whose entry
         [i, j] counts examples of class i that were taken for class j.
@@ -65,15 +68,21 @@ def make_steps(
     experiment.model.check_input(image_shape)
     net = network(experiment.model, num_classes)
     chain = make_chain(experiment.optimizer, timetable.total_steps)
-    ema_decay = experiment.optimizer.ema_decay
+    options = experiment.optimizer
 
     def init() -> TrainState:
         return init_state(
-            net, chain, experiment.seed, image_shape, normalization, with_ema=ema_decay > 0
+            net,
+            chain,
+            experiment.seed,
+            image_shape,
+            normalization,
+            with_ema=options.ema_decay > 0,
+            with_skips=options.apply_if_finite > 0,
         )
 
     def train_step(state: TrainState, batch: Batch):
-        return _train_step(net, chain, in_use, ema_decay, timetable.log_every, state, batch)
+        return _train_step(net, chain, in_use, options, timetable.log_every, state, batch)
 
     def eval_step(state: TrainState, batch: Batch):
         return _eval_step(net, in_use, num_classes, state, batch)
@@ -85,7 +94,7 @@ def _train_step(
     net: Network,
     chain: Chain,
     in_use: Callable[[Any], Any],
-    ema_decay: float,
+    options: Optimizer,
     log_every: int,
     state: TrainState,
     batch: Batch,
@@ -105,60 +114,80 @@ def _train_step(
     )
     loss, gradients = batch_axis.mean((loss, gradients))
     correct, examples = batch_axis.total((correct.sum(dtype=jnp.int32), correct.size))
-    updates, opt_state = chain.transformation.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    with jax.named_scope("optimizer"):
+        updates, opt_state = chain.transformation.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
     gradient_norm = optax.tree.norm(gradients)
-    interval = _extend(state, log_every, loss, correct, examples, gradient_norm)
-    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
-    first_nonfinite_step = jnp.where(
-        finite | (state.first_nonfinite_step > 0), state.first_nonfinite_step, state.step + 1
-    )
-    new_state = state.replace(
+    so_far = _interval(state, log_every)
+    after = state.replace(
         step=state.step + 1,
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
-        ema_params=_averaged(chain, ema_decay, state, params),
-        interval=interval,
-        first_nonfinite_step=first_nonfinite_step,
+        ema_params=_averaged(chain, options.ema_decay, state, params),
+        interval=Interval(
+            steps=so_far.steps + 1,
+            examples=so_far.examples + examples,
+            loss=so_far.loss + loss,
+            correct=so_far.correct + correct,
+            gradient_norm=so_far.gradient_norm + gradient_norm,
+        ),
     )
+    unchanged = state.replace(step=after.step, interval=so_far)
+    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    after = _heed_nonfinite(finite, options.apply_if_finite, unchanged, after)
+    sums = after.interval
     metrics = {
-        "loss": interval.loss / interval.steps,
-        "accuracy": interval.correct / interval.examples,
-        "gradient_norm": interval.gradient_norm / interval.steps,
-        "learning_rate": jnp.asarray(chain.learning_rate(state.step), jnp.float32),
-        "first_nonfinite_step": first_nonfinite_step,
+        "loss": sums.loss / sums.steps,
+        "accuracy": sums.correct / sums.examples,
+        "gradient_norm": sums.gradient_norm / sums.steps,
+        "learning_rate": jnp.asarray(chain.learning_rate(state.counted_steps), jnp.float32),
+        "first_nonfinite_step": after.first_nonfinite_step,
     }
-    return new_state, metrics
+    if after.skips:
+        metrics["skipped_steps"] = after.skips.total
+    return after, metrics
 
 
-def _extend(
-    state: TrainState,
-    log_every: int,
-    loss: jax.Array,
-    correct: jax.Array,
-    examples: jax.Array,
-    gradient_norm: jax.Array,
-) -> Interval:
-    """Adds a step to the sums, which start anew after every line of metrics."""
+def _interval(state: TrainState, log_every: int) -> Interval:
+    """Returns the sums to add a step to; they start anew after every line of metrics."""
     starts_anew = state.step % log_every == 0
-    so_far = jax.tree.map(
+    return jax.tree.map(
         lambda old, zero: jnp.where(starts_anew, zero, old), state.interval, Interval.empty()
     )
-    return Interval(
-        steps=so_far.steps + 1,
-        examples=so_far.examples + examples,
-        loss=so_far.loss + loss,
-        correct=so_far.correct + correct,
-        gradient_norm=so_far.gradient_norm + gradient_norm,
-    )
+
+
+def _heed_nonfinite(
+    finite: jax.Array, may_skip: int, unchanged: TrainState, after: TrainState
+) -> TrainState:
+    """Notes a step that is not finite, or skips it where that is allowed.
+
+    Args:
+      finite: whether loss and gradient of the step are finite, bool scalar.
+      may_skip: how many steps in a row may be skipped.
+      unchanged: the state if the step is skipped.
+      after: the state if it is not.
+    """
+    stops = ~finite
+    if may_skip:
+        # Unlike optax.apply_if_finite: running statistics are kept, too, and no
+        # NaN is ever let through.
+        skips = Skips(
+            total=unchanged.skips.total + ~finite,
+            in_a_row=jnp.where(finite, 0, unchanged.skips.in_a_row + 1),
+        )
+        stops = skips.in_a_row > may_skip
+        after = jax.tree.map(lambda old, new: jnp.where(finite, new, old), unchanged, after)
+        after = after.replace(skips=skips)
+    known = unchanged.first_nonfinite_step
+    return after.replace(first_nonfinite_step=jnp.where(stops & (known == 0), after.step, known))
 
 
 def _averaged(chain: Chain, decay: float, state: TrainState, params: Any) -> Any:
     """Moves the average towards the new parameters, once per update."""
     if not decay:
         return {}
-    weight = jnp.where(chain.updates_after(state.step), 1 - decay, 0.0)
+    weight = jnp.where(chain.updates_after(state.counted_steps), 1 - decay, 0.0)
     return optax.incremental_update(params, state.ema_params, weight)
 
 

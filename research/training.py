@@ -9,12 +9,12 @@ from typing import Any
 
 import jax
 
-from research import evaluation, mesh, metrics, processes, report, state, workdir
+from research import evaluation, mesh, metrics, processes, report, state, warm_start, workdir
 from research.checkpoints import Checkpoints, Score
 from research.console import Console
 from research.data.feed import train_batch
 from research.data.splits import Dataset, Split, open_dataset
-from research.errors import DivergedError
+from research.divergence import Watch
 from research.experiment import Experiment, Timetable, timetable
 from research.lock import sole_writer
 from research.pace import Pace
@@ -72,6 +72,8 @@ def train(
         processes.check_same("the data set", dataset.fingerprint)
         plan = timetable(experiment, len(dataset.train))
         program = make_program(experiment, plan, dataset)
+        if experiment.restore.checkpoint and not files.experiment.exists():
+            warm_start.choose(program.state_shapes, experiment.restore)
         processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))
         checkpoints = Checkpoints(
             files.checkpoints,
@@ -115,10 +117,12 @@ class Run:
         self._files = files
         self._checkpoints = checkpoints
         self._console = console
+        self._watch = Watch(experiment, program, files, checkpoints)
         self._began = time.perf_counter()
         self._pace = Pace(experiment.global_batch_size)
         self._in_flight: collections.deque[dict[str, jax.Array]] = collections.deque()
         self._unwritten: tuple[int, dict[str, jax.Array]] | None = None
+        self._skipped = 0.0
         self._saved_at = time.monotonic()
         self.step = checkpoints.newest_valid() or 0
         if self.step:
@@ -126,6 +130,10 @@ class Run:
             console.message(f"resuming after step {self.step} from {files.checkpoints}")
         else:
             self._state = program.init()
+            if experiment.restore.checkpoint:
+                choice = warm_start.choose(self._state, experiment.restore)
+                self._state = warm_start.begin_with(choice, self._state)
+                console.message(str(choice))
         best = checkpoints.best()
         self._best_score: Score | None = best and best[1]
         self._log = (
@@ -195,19 +203,9 @@ class Run:
         }
         self._log.close()
         if processes.is_first():
-            self._report(summary)
+            for line in report.write(self._files, summary):
+                self._console.message(line)
         return summary
-
-    def _report(self, summary: dict[str, Any]) -> None:
-        workdir.write_json(self._files.summary, summary)
-        accuracy = summary["test"]["accuracy"]
-        report.draw_learning_curves(
-            self._files, f"{self._experiment.name}: test accuracy {accuracy:.4f}"
-        )
-        self._console.message(f"wrote {self._files.root}:")
-        for file, content in _CONTENTS.items():
-            if (self._files.root / file).exists():
-                self._console.message(f"  {file:<22}{content}")
 
     def _describe(self) -> None:
         examples = {"train": self._dataset.train, "validation": self._dataset.validation}
@@ -259,7 +257,7 @@ class Run:
         if evaluates or saves:
             self._write_metrics()
             with self._pace.pause():
-                self._check_finite(values)
+                self._watch.check(values["first_nonfinite_step"])
                 score = self._validate() if evaluates else None
                 is_best = score is not None and (
                     self._best_score is None or score > self._best_score
@@ -280,31 +278,20 @@ class Run:
         step, on_devices = self._unwritten
         self._unwritten = None
         values = jax.device_get(on_devices)
-        self._check_finite(values)
+        self._watch.check(values["first_nonfinite_step"])
         line = {
             name: float(values[name])
-            for name in ("loss", "accuracy", "gradient_norm", "learning_rate")
+            for name in ("loss", "accuracy", "gradient_norm", "learning_rate", "skipped_steps")
+            if name in values
         }
+        if line.get("skipped_steps", 0) > self._skipped:
+            self._skipped = line["skipped_steps"]
+            self._console.message(
+                f"{self._skipped:.0f} steps up to step {step} were skipped: their loss or "
+                "gradient was not finite"
+            )
         self._write(step, "train", line)
         self._console.progress(step, self._plan.total_steps, line, self._pace.read())
-
-    def _check_finite(self, values: dict[str, jax.Array]) -> None:
-        bad_step = int(jax.device_get(values["first_nonfinite_step"]))
-        if not bad_step:
-            return
-        self._log.flush()
-        self._checkpoints.wait()
-        good = self._checkpoints.latest_step()
-        kept = (
-            f"The checkpoint of step {good} in {self._files.checkpoints} is good"
-            if good
-            else "No checkpoint had been saved yet"
-        )
-        raise DivergedError(
-            f"the loss or its gradient was not a finite number at step {bad_step}; training "
-            f"has stopped. {kept}.\nTry a smaller --config.optimizer.learning_rate, or "
-            "--config.optimizer.clip_norm=1, in another --workdir"
-        )
 
     def _validate(self) -> Score:
         """Evaluates on validation, writes the lines, returns the score."""
@@ -339,17 +326,8 @@ class Run:
             self._save(None)
 
     def _save(self, score: Score | None) -> None:
+        self._watch.check_state(self._state)
         # Metrics first: a checkpoint must never know more than metrics.jsonl.
         self._log.flush()
         self._checkpoints.save(self.step, self._state, score)
         self._saved_at = time.monotonic()
-
-
-_CONTENTS = {
-    "summary.json": "the result",
-    "learning_curves.png": "loss and accuracy over steps",
-    "metrics.jsonl": "all metrics, one JSON object a line",
-    "tensorboard/": "the same as TensorBoard event files",
-    "checkpoints/": "the newest checkpoints and the best one",
-    "experiment.json": "the experiment, with versions",
-}

@@ -10,7 +10,7 @@ import tempfile
 from typing import Any
 
 import research
-from research.errors import UserError
+from research.errors import UserError, errors_of_disk
 from research.experiment import Experiment
 from research.records import difference, from_dict
 
@@ -148,11 +148,20 @@ def versions() -> dict[str, str]:
 
 
 def write_json(path: pathlib.Path, values: Any) -> None:
-    """Writes a JSON file so that it is there whole or not at all."""
+    """Writes a JSON file so that it is there whole or not at all.
+
+    Raises:
+      UserError: if the disk does not take it.
+    """
+    with errors_of_disk(path.name, path.parent):
+        replace_file(path, json.dumps(values, indent=2) + "\n")
+
+
+def replace_file(path: pathlib.Path, text: str) -> None:
+    """Writes a text file so that the old or the new one is there, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w") as file:
-        json.dump(values, file, indent=2)
-        file.write("\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

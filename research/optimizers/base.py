@@ -42,6 +42,11 @@ class Optimizer(Record):
     ema_decay: float = 0.0
     """Decay of an exponential moving average of the parameters; 0: none."""
 
+    apply_if_finite: int = 0
+    """Steps in a row that may be skipped because their loss or gradient is not
+    finite: they change nothing, and the schedule does not count them. One more
+    stops the run; 0: the first does."""
+
     def direction(self) -> "optax.GradientTransformation":
         """Returns the transformation from gradient to step, before η is applied."""
         raise TypeError(f"{type(self).__name__} defines no direction")
@@ -56,6 +61,7 @@ class Optimizer(Record):
             value = getattr(self, name)
             require(value >= 0, f"{path}.{name}", f"must not be negative, not {value}")
         require(self.accumulate_steps >= 1, f"{path}.accumulate_steps", "must be at least 1")
+        require(self.apply_if_finite >= 0, f"{path}.apply_if_finite", "must not be negative")
         require(
             0 <= self.ema_decay < 1,
             f"{path}.ema_decay",

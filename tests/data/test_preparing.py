@@ -1,5 +1,6 @@
 """Preparing: data sets are brought into the form that training reads."""
 
+import importlib.machinery
 import importlib.util
 import sys
 
@@ -37,7 +38,14 @@ def test_what_is_prepared_is_reported_and_left_as_it_is(tiny, tmp_path):
 
 
 def test_missing_tensorflow_is_answered_with_how_to_install_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    # None in sys.modules would not do: TFDS takes any entry there for TensorFlow.
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    find = importlib.machinery.PathFinder.find_spec
+    monkeypatch.setattr(
+        importlib.machinery.PathFinder,
+        "find_spec",
+        lambda name, *rest: None if name == "tensorflow" else find(name, *rest),
+    )
     message = message_of("fashion_mnist", tmp_path)
     assert "preparing a data set needs TensorFlow (training does not)" in message
     assert "pip install -e '.[prepare]'" in message

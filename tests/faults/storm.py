@@ -14,12 +14,14 @@ def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table
     table = common.Table("SIGKILL at random moments")
     draw = random.Random(seed)
     undisturbed, stormy = folder / "undisturbed", folder / "stormy"
-    common.run_undisturbed(undisturbed)
+    # Long enough that the run does not end before the storm.
+    steps = f"--config.steps={20 * rounds}"
+    subprocess.run(common.command(undisturbed, steps), check=True, stdout=subprocess.DEVNULL)
     reached, repeated = 0, 0
     for _ in range(rounds):
         log = folder / "log"
         with log.open("w") as output:
-            process = subprocess.Popen(common.command(stormy), stdout=output)
+            process = subprocess.Popen(common.command(stormy, steps), stdout=output)
             # First of all the time to start, then a moment in some ten steps or saves.
             while process.poll() is None and "compiled" not in log.read_text():
                 if draw.random() < 0.003:
@@ -32,13 +34,13 @@ def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table
         resumed = re.search(r"resuming after step (\d+)", text)
         if resumed:
             repeated = max(repeated, reached - int(resumed[1]))
-        steps = [int(step) for step in re.findall(r"^step (\d+)/", text, re.MULTILINE)]
-        reached = max([reached, *steps])
+        shown = re.findall(r"^step (\d+)/", text, re.MULTILINE)
+        reached = max([reached, *map(int, shown)])
         if process.returncode == 0:
             table.outcomes["finished before the kill"] += 1
             break
         table.outcomes["killed while training" if "compiled" in text else "killed at start"] += 1
-    subprocess.run(common.command(stormy), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(common.command(stormy, steps), check=True, stdout=subprocess.DEVNULL)
     table.wrong += common.differences(undisturbed, stormy)
     interval = 20
     # A save in flight is lost with the process, so that two intervals are the bound.

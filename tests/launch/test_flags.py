@@ -1,5 +1,6 @@
 """From command lines to experiments, and what is said about wrong ones."""
 
+import dataclasses
 import subprocess
 import sys
 import textwrap
@@ -54,6 +55,29 @@ def test_a_component_within_a_chosen_component_can_be_chosen_too():
 
 def test_an_override_may_be_given_as_two_arguments():
     assert experiment("--config.seed", "7").seed == 7
+
+
+def test_of_several_overrides_of_a_field_the_last_counts():
+    chosen = experiment(
+        "--config.model.widths=(8,)", "--config.seed", "1", "--config.model.batch_norm",
+        "--config.model.widths", "(4, 3)", "--config.seed=2", "--noconfig.model.batch_norm",
+    )  # fmt: skip
+    assert chosen.model.widths == (4, 3)
+    assert chosen.seed == 2 and chosen.model.batch_norm is False
+
+
+def test_what_to_restore_has_flags_of_its_own():
+    chosen = experiment(
+        "--restore_from=a/checkpoints/5", "--restore_only", "params/", "--allow_missing=x"
+    )
+    assert dataclasses.asdict(chosen.restore) == {
+        "checkpoint": "a/checkpoints/5", "only": "params/", "allow_missing": "x",
+    }  # fmt: skip
+
+
+def test_an_override_without_a_name_is_refused():
+    for argument in ("--config.=3", "--config."):
+        assert "config.: there is no such field" in refusal(argument)
 
 
 def test_booleans_are_switched_by_name_alone():

@@ -168,8 +168,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, number):
         "--config.logging.tensorboard=false", "--config.evaluation.every_epochs=1000",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while b"ETA" not in process.stdout.readline():
-            pass
+        assert any(b"ETA" in line for line in process.stdout)
         time.sleep(0.2)
         process.send_signal(number)
         output, errors = process.communicate(timeout=60)
