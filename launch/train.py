@@ -23,32 +23,29 @@ def main(argv: list[str]) -> int:
         from launch.flags import parse_experiment
 
         experiment, values = parse_experiment(argv, _define, __doc__)
+        workdir = values.workdir or f"runs/{experiment.name}"
+        if values.max_minutes is not None:
+            stop.limit(values.max_minutes)
+        if not values.dry_run:
+            _join_others(values, workdir)  # which must be before JAX starts its backends
         platforms.require(values.platform)
         # From here on JAX is loaded; a wrong command line has failed by now.
+        if values.dry_run:
+            return _dry_run(experiment)
         from research import processes
         from research.console import Console
         from research.program import enable_compilation_cache
-
-        if values.dry_run:
-            return _dry_run(experiment)
         from research.training import train
 
-        if values.max_minutes is not None:
-            stop.limit(values.max_minutes)
         enable_compilation_cache()
-        workdir = values.workdir or f"runs/{experiment.name}"
-        if cluster := _cluster(values):
-            processes.join(cluster, workdir)
         with contextlib.ExitStack() as stack:
             stream = None if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
             outcome = train(experiment, workdir, Console(stream), stop)
         return cli.STOPPED if outcome.stopped else cli.SUCCESS
 
 
-def _cluster(values):
-    """Returns how to join other processes, None for a run of one process."""
-    from research.processes import Cluster
-
+def _join_others(values, workdir: str) -> None:
+    """Joins the other processes of a run, if the flags say that there are any."""
     by_hand = {name: getattr(values, name) for name in ("num_processes", "process_id")}
     if values.coordinator:
         for name, value in by_hand.items():
@@ -62,14 +59,17 @@ def _cluster(values):
     elif set(by_hand.values()) != {None}:
         raise UserError("--num_processes and --process_id need --coordinator, too")
     elif not values.distributed:
-        return None
-    return Cluster(
+        return
+    from research import processes
+
+    cluster = processes.Cluster(
         coordinator=values.coordinator,
         count=values.num_processes or 0,
         index=values.process_id or 0,
         patience=values.join_timeout,
         heartbeat=values.heartbeat_timeout,
     )
+    processes.join(cluster, workdir)
 
 
 def _dry_run(experiment) -> int:

@@ -41,7 +41,8 @@ def alone(tmp_path_factory):
 def of_two(tmp_path_factory):
     """A run of two processes with four devices each: (path, how they ended)."""
     path = tmp_path_factory.mktemp("two")
-    with Pod(path, 2, *TRAINING) as pod:
+    # A platform is asked for once the processes have joined: JAX must not start before.
+    with Pod(path, 2, *TRAINING, "--platform=cpu") as pod:
         return path, pod.end()
 
 

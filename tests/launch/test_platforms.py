@@ -16,7 +16,13 @@ COMMANDS = sorted(
     for path in FOLDER.rglob("*.py")
     if "\ndef main(" in path.read_text()
 )
-REQUIRED = {"launch.evaluate": ["--workdir=runs/a"], "launch.plan": ["--topology=v5e:2x4"]}
+TRAINING = ["--", "--workdir=gs://bucket/a"]
+REQUIRED = {
+    "launch.cloud.manifest": TRAINING,
+    "launch.cloud.tpu": TRAINING,
+    "launch.evaluate": ["--workdir=runs/a"],
+    "launch.plan": ["--topology=v5e:2x4"],
+}
 """What a command refuses to go on without."""
 
 
@@ -27,7 +33,7 @@ def absent():
 
 def refusal(command, capsys):
     """Returns what a command says when it is to run on a platform that is not there."""
-    argv = [*REQUIRED.get(command, []), f"--platform={absent()}"]
+    argv = [f"--platform={absent()}", *REQUIRED.get(command, [])]
     assert cli.guarded(importlib.import_module(command).main, argv) == cli.BAD_INPUT
     return "".join(capsys.readouterr())
 
