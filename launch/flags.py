@@ -19,9 +19,17 @@ from research.experiment import Experiment
 
 DEFAULT_CONFIG = pathlib.Path(configs.__file__).parent / "digits_mlp.py"
 
+SHORTHANDS = {
+    "restore_from": "restore.checkpoint",
+    "restore_only": "restore.only",
+    "allow_missing": "restore.allow_missing",
+}
+"""Flags that stand for fields of the experiment."""
+
 _FLAGS_OF_ABSL = ("flagfile", "undefok")
+_SHORTHAND = re.compile(rf"^--?({'|'.join(SHORTHANDS)})(?=$|=)")
 _ILLEGAL_VALUE = re.compile(r"flag --(?P<name>[^=]+)=(?P<value>.*?): ", re.DOTALL)
-_OVERRIDE = re.compile(r"--?(?:no)?config\.(?P<path>[^=]+?)(?:=(?P<value>.*))?$", re.DOTALL)
+_OVERRIDE = re.compile(r"--?(?:no)?config\.(?P<path>[^=]*?)(?:=(?P<value>.*))?$", re.DOTALL)
 
 
 def parse(
@@ -70,6 +78,8 @@ def parse_experiment(
       UserError: if a flag, a field, a value or the config file is wrong.
       HelpShown: after --help.
     """
+    argv = [_SHORTHAND.sub(lambda match: f"--config.{SHORTHANDS[match[1]]}", a) for a in argv]
+    argv = _last_of_each(argv)
     config, argv = take_path("config", argv)
     recorded, argv = take_path("config_json", argv)
     if config and recorded:
@@ -146,6 +156,7 @@ def _describe_flags(values: flags.FlagValues, fields: Mapping[str, Any]) -> str:
     width = max(map(len, names)) + 2
     lines += [f"  --{name:<{width}}{values[name].help}" for name in names]
     if fields:
+        lines += [f"  --{name:<15}short for --config.{path}" for name, path in SHORTHANDS.items()]
         lines.append("\nFields of the experiment, given as --config.FIELD=value:")
         width = max(map(len, fields)) + 2
         lines += [f"  {path:<{width}}{records.type_name(type_)}" for path, type_ in fields.items()]
@@ -193,14 +204,27 @@ def take_path(flag: str, argv: list[str]) -> tuple[str, list[str]]:
 
 def _overrides(argv: list[str]) -> list[tuple[str, str | None]]:
     """Returns (field path, value) of every --config.FIELD in the arguments."""
+    return [(path, value) for path, value, _ in _located_overrides(argv)]
+
+
+def _located_overrides(argv: list[str]) -> list[tuple[str, str | None, range]]:
+    """Returns the same with the positions of the arguments."""
     found = []
     for i, argument in enumerate(argv):
         if match := _OVERRIDE.match(argument):
-            value = match["value"]
-            if value is None and i + 1 < len(argv) and not argv[i + 1].startswith("-"):
-                value = argv[i + 1]
-            found.append((match["path"], value))
+            value, stop = match["value"], i + 1
+            if value is None and stop < len(argv) and not argv[stop].startswith("-"):
+                value, stop = argv[stop], stop + 1
+            found.append((match["path"], value, range(i, stop)))
     return found
+
+
+def _last_of_each(argv: list[str]) -> list[str]:
+    """Leaves of several overrides of a field the last; config_flags would join tuples."""
+    located = _located_overrides(argv)
+    last = {path: where for path, _, where in located}
+    dropped = {i for path, _, where in located if where != last[path] for i in where}
+    return [argument for i, argument in enumerate(argv) if i not in dropped]
 
 
 def _choose_components(experiment: Experiment, argv: list[str]) -> None:

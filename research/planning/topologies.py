@@ -73,9 +73,13 @@ def known_names() -> str:
     lines = ["Slices on offer:"]
     for chip in CHIPS.values():
         shapes = chip.shapes or _BELOW_A_CUBE
-        rule = "" if chip.shapes else (
-            f", and a ≤ b ≤ c in multiples of {_CUBE} from 4x4x4 to "
-            f"{'x'.join(map(str, chip.largest))}"
+        rule = (
+            ""
+            if chip.shapes
+            else (
+                f", and a ≤ b ≤ c in multiples of {_CUBE} from 4x4x4 to "
+                f"{'x'.join(map(str, chip.largest))}"
+            )
         )
         lines.append(f"  {chip.name}: {', '.join(shapes)}{rule}")
     return "\n".join(lines)
