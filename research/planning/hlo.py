@@ -188,7 +188,7 @@ def parse(text: str) -> Module:
     for line in text.splitlines():
         if not name:
             if header := _COMPUTATION.match(line):
-                name, instructions = header[2], {}
+                name, root, instructions = header[2], "", {}
                 entry = name if header[1] else entry
         elif line.startswith("}"):
             computations[name] = Computation(name, instructions, root)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from research.planning.compiler import DoesNotFit
 
-MOST_COMPILATIONS = 16
+MOST_COMPILATIONS = 32
 
 _PARTS = 16
 """Sizes are multiples of a power of two, at least a 32nd and at most a 16th of them."""
