@@ -96,9 +96,14 @@ class Executable:
     module: hlo.Module
 
 
+def is_installed() -> bool:
+    """Returns whether there is a compiler for TPUs."""
+    return bool(importlib.util.find_spec("libtpu") or os.environ.get("TPU_LIBRARY_PATH"))
+
+
 def check_installed() -> None:
     """Raises `UserError` unless there is a compiler for TPUs."""
-    if not importlib.util.find_spec("libtpu") and not os.environ.get("TPU_LIBRARY_PATH"):
+    if not is_installed():
         raise UserError(
             "compiling for a TPU needs libtpu, which comes with an extra:\n"
             "  pip install 'hanok[plan]'     (in a checkout: pip install -e '.[plan]')"

@@ -262,7 +262,7 @@ def notes(plan: Plan) -> list[str]:
             if step and step.unpriced_opcodes:
                 kinds = ", ".join(f"{n} {op}" for op, n in sorted(step.unpriced_opcodes.items()))
                 found.append(
-                    f"{name}: no estimate from the compiler in the {name_of_step} step for {kinds}; "
+                    f"{name}, {name_of_step} step: the compiler estimates no time for {kinds}; "
                     "they count with their main memory traffic"
                 )
             if step and step.unknown_loops:

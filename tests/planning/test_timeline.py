@@ -99,8 +99,9 @@ def test_messages_go_one_after_the_other():
 
 def test_a_message_that_fusions_carry_on_is_one_message():
     def fusion(name, target):
-        call = f'  ROOT %c_{name} = f32[8,128]{{1,0}} custom-call(%g_{name}), custom_call_target="{target}"'
-        keep = f"  ROOT %c_{name} = f32[8,128]{{1,0}} add(%p_{name}, %p_{name})"
+        root = f"  ROOT %c_{name} = f32[8,128]{{1,0}}"
+        call = f'{root} custom-call(%g_{name}), custom_call_target="{target}"'
+        keep = f"{root} add(%p_{name}, %p_{name})"
         return (
             f"\n%{name} (p_{name}: f32[8,128]) -> f32[8,128] {{\n"
             f"  %p_{name} = f32[8,128]{{1,0:S(1)}} parameter(0)\n"
@@ -170,7 +171,7 @@ def test_of_an_array_that_is_sliced_or_updated_in_place_the_part_counts():
     found = timeline(
         programs.module(
             "  %i0 = s32[]{:S(6)} constant(0)",
-            "  %row0 = f32[1,128]{1,0:S(1)} dynamic-slice(%x, %i0, %i0), dynamic_slice_sizes={1,128}",
+            "  %row0 = f32[1,128]{1,0:S(1)} dynamic-slice(%x, %i0, %i0)",
             "  ROOT %new0 = f32[8,128]{1,0} fusion(%x, %row0, %i0), calls=%in_place",
             computations=update,
         )

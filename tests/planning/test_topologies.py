@@ -28,8 +28,9 @@ def test_a_list_keeps_its_order():
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("v5e:2x5", "v5e:2x"), ("v5litepod:2x4", "v5e:2x4"), ("v5p:4x4x5", "v5p:4x4x"),
-                          ("v6:2x4", "v6e:2x4"), ("v5e", "v5e:"), ("v5e:0x4", "v5e:"), ("v5p:4x8x4", "v5p:4x")]
+    ("name", "nearest"),
+    [("v5e:2x5", "v5e:2x"), ("v5litepod:2x4", "v5e:2x4"), ("v5p:4x4x5", "v5p:4x4x"),
+     ("v6:2x4", "v6e:2x4"), ("v5e", "v5e:"), ("v5e:0x4", "v5e:"), ("v5p:4x8x4", "v5p:4x")],
 )  # fmt: skip
 def test_a_slice_that_is_not_on_offer_is_refused_with_those_that_are(name, nearest):
     with pytest.raises(UserError) as error:
