@@ -61,30 +61,23 @@ def make_plan(
     base = min(topology.num_devices for topology in topologies)
     slices, parameters, errors = [], 0, []
     for topology in topologies:
-        devices = topology.num_devices
         try:
             scaled = on_devices(
-                experiment, devices, base, options.scaling, options.per_device_batch_size
+                experiment,
+                topology.num_devices,
+                base,
+                options.scaling,
+                options.per_device_batch_size,
             )
+            planner = _Planner(scaled, data, topology, options, tell)
         except UserError as error:
             errors.append(error)
             tell(f"{topology.name}: {error}")
-            slices.append(
-                SlicePlan(
-                    topology=topology,
-                    mesh={},
-                    mode=experiment.mesh.mode,
-                    global_batch_size=experiment.global_batch_size,
-                    per_device_batch_size=0,
-                    status=results.INDIVISIBLE,
-                    reason=str(error),
-                )
-            )
+            slices.append(_unplaced(topology, experiment, str(error)))
             continue
-        planner = _Planner(scaled, data, topology, options, tell)
         slices.append(planner.plan())
         parameters = count_parameters(planner.program.state_shapes)
-    if len(errors) == len(slices):
+    if len(errors) == len(topologies):
         raise errors[0]
     return Plan(
         experiment=experiment.name,
@@ -96,6 +89,18 @@ def make_plan(
         scaling=options.scaling,
         slices=tuple(slices),
         versions=workdir.versions(),
+    )
+
+
+def _unplaced(topology: Topology, experiment: Experiment, reason: str) -> SlicePlan:
+    return SlicePlan(
+        topology=topology,
+        mesh={},
+        mode=experiment.mesh.mode,
+        global_batch_size=experiment.global_batch_size,
+        per_device_batch_size=0,
+        status=results.UNPLACED,
+        reason=reason,
     )
 
 
@@ -143,7 +148,7 @@ class _Planner:
         except DoesNotFit as error:
             found = dataclasses.replace(found, status=results.TOO_LARGE, reason=first_line(error))
         except DoesNotCompile as error:
-            return dataclasses.replace(found, status=results.REFUSED, reason=str(error))
+            return dataclasses.replace(found, status=results.REFUSED, reason=first_line(error))
         else:
             found = dataclasses.replace(found, train=train, evaluate=evaluate)
             if not self._too_large:

@@ -59,7 +59,7 @@ def _draw_times(axes, slices: list[SlicePlan]) -> None:
     ends = [0.0] * len(slices)
     for part, (label, color) in _PARTS.items():
         widths = [factor * getattr(s.train, part) for s in slices]
-        if any(widths):
+        if max(widths) > 0.002 * factor * max(s.train.seconds for s in slices):
             axes.barh(names, widths, left=ends, color=color, label=label, height=0.55)
         ends = [end + width for end, width in zip(ends, widths, strict=True)]
     for bound, (label, marker) in _BOUNDS.items():

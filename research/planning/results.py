@@ -8,8 +8,8 @@ from research.planning.compiler import Memory
 from research.planning.search import Found
 from research.planning.topologies import Topology
 
-FITS, TOO_LARGE, REFUSED, INDIVISIBLE = "fits", "does not fit", "does not compile", "cannot divide"
-"""What may become of a slice."""
+FITS, TOO_LARGE, REFUSED, UNPLACED = "fits", "does not fit", "does not compile", "cannot be placed"
+"""What may become of a slice. `UNPLACED`: its devices can't share batch and state so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +110,8 @@ class SlicePlan:
       mode: how the state is divided.
       global_batch_size: examples of a training step, over all devices.
       per_device_batch_size: examples for each part along the "data" axis.
-      status: one of `FITS`, `TOO_LARGE`, `REFUSED` and `INDIVISIBLE`.
-      reason: the compiler's words, "" where it fits.
+      status: one of `FITS`, `TOO_LARGE`, `REFUSED` and `UNPLACED`.
+      reason: the compiler's words, or whose else they are, "" where it fits.
       available_memory: bytes that the compiler lets a program have on a device.
       train, evaluate: the steps.
       largest: the largest per-device batch that fits.

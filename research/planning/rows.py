@@ -1,7 +1,7 @@
 """A plan as tables of words, which the text and the HTML report set."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from research.planning import units
 from research.planning.chips import CHIPS, GIB, HOP_SECONDS, SCALING_BOOK
@@ -102,7 +102,7 @@ def slice_tables(plan: Plan, slices: Sequence[SlicePlan]) -> list[Table]:
             (
                 row("chips", GIVEN, lambda s: units.count(s.topology.num_chips)),
                 row("mesh", GIVEN, _mesh),
-                row("examples a device", GIVEN, lambda s: units.count(s.per_device_batch_size)),
+                row("examples a device", GIVEN, lambda s: units.count(s.per_device_batch_size or None)),
                 row("global batch", GIVEN, lambda s: units.count(s.global_batch_size)),
                 row("verdict", COMPILER, lambda s: s.status, is_result=True),
                 row("largest batch a device", COMPILER, _largest),
@@ -236,41 +236,44 @@ def chip_table(plan: Plan) -> Table:
 
 
 def notes(plan: Plan) -> list[str]:
-    """Returns what is to be said of single slices."""
-    found = []
+    """Returns what is to be said of single slices; of several, where it is the same."""
+    said: dict[str, list[str]] = {}
     for s in plan.slices:
-        name = s.topology.name
-        if s.reason:
-            found.append(f"{name}: {s.reason}")
-        found += [f"{name}: {note}" for note in s.notes]
-        if s.largest and s.largest.fits:
-            size = s.largest.fits * max(1, s.mesh.get("data", 1))
-            limit = (
-                "the whole training split fits"
-                if s.limited_by_data
-                else f"{s.largest.does_not_fit:,} a device do not"
-                if s.largest.does_not_fit
-                else "larger ones were not tried"
+        for note in _notes(s):
+            said.setdefault(note, []).append(s.topology.name)
+    return [f"{', '.join(names)}: {note}" for note, names in said.items()]
+
+
+def _notes(s: SlicePlan) -> Iterator[str]:
+    if s.reason:
+        yield s.reason
+    yield from s.notes
+    if s.largest:
+        yield _search_note(s)
+    for name, step in (("train", s.train), ("eval", s.evaluate)):
+        if step and step.unpriced_opcodes:
+            kinds = ", ".join(f"{n} {op}" for op, n in sorted(step.unpriced_opcodes.items()))
+            yield (
+                f"in the {name} step the compiler estimates no time for {kinds}; they count with "
+                "their main memory traffic"
             )
-            found.append(
-                f"{name}: {s.largest.fits:,} examples a device ({size:,} in all) fit, {limit}; "
-                f"{s.largest.compilations} compilations"
-            )
-        elif s.largest:
-            found.append(f"{name}: not even one example a device fits")
-        for step, name_of_step in ((s.train, "train"), (s.evaluate, "eval")):
-            if step and step.unpriced_opcodes:
-                kinds = ", ".join(f"{n} {op}" for op, n in sorted(step.unpriced_opcodes.items()))
-                found.append(
-                    f"{name}, {name_of_step} step: the compiler estimates no time for {kinds}; "
-                    "they count with their main memory traffic"
-                )
-            if step and step.unknown_loops:
-                found.append(
-                    f"{name}: {step.unknown_loops} loops of unknown length in the {name_of_step} "
-                    "step count once"
-                )
-    return list(dict.fromkeys(found))
+        if step and step.unknown_loops:
+            yield f"in the {name} step {step.unknown_loops} loops of unknown length count once"
+
+
+def _search_note(s: SlicePlan) -> str:
+    if not s.largest.fits:
+        return "not even one example a device fits"
+    if s.limited_by_data:
+        limit = "the whole training split"
+    elif s.largest.does_not_fit:
+        limit = f"{s.largest.does_not_fit:,} do not"
+    else:
+        limit = "larger ones were not tried"
+    return (
+        f"{s.largest.fits:,} examples a device ({s.largest.fits * s.mesh['data']:,} in all) fit, "
+        f"{limit}; found with {s.largest.compilations} compilations"
+    )
 
 
 def _mesh(s: SlicePlan) -> str:

@@ -156,7 +156,7 @@ class TestCompiledPlans:
         )  # fmt: skip
         few, many = found["slices"]
         assert (few["status"], few["global_batch_size"]) == ("fits", 64)
-        assert many["status"] == "cannot divide"
+        assert many["status"] == "cannot be placed"
         assert "nearest sizes that can are 256" in many["reason"]
 
     def test_the_page_needs_nothing_else_and_shows_every_slice(self, data_parallel, folder):
