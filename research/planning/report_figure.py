@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 
+from research.planning import units
 from research.planning.results import Plan, SlicePlan
 
 _PARTS = {
@@ -70,7 +71,11 @@ def _draw_times(axes, slices: list[SlicePlan]) -> None:
         )  # fmt: skip
     for name, end, s in zip(names, ends, slices, strict=True):
         axes.annotate(
-            f" MFU {s.train.mfu:.1%}", (end, name), va="center", fontsize=8, color="#5b6b7c"
+            f"  MFU {units.share(s.train.mfu)}",
+            (end, name),
+            va="center",
+            fontsize=8,
+            color="#5b6b7c",
         )
     axes.set_xlim(0, 1.18 * max(ends))
     axes.invert_yaxis()
@@ -91,7 +96,7 @@ def _draw_memory(axes, slices: list[SlicePlan]) -> None:
     axes.barh(names, [100] * len(names), color="#eef1f5", height=0.55)
     axes.barh(names, used, color="#4b8f6b", height=0.55)
     for name, share, s in zip(names, used, slices, strict=True):
-        text = f" {share:.2g}% of {s.available_memory / 2**30:.4g} GiB"
+        text = f"  {share:.2g}% of {s.available_memory / 2**30:.4g} GiB"
         axes.annotate(text, (min(share, 40), name), va="center", fontsize=8, color="#1d2733")
     axes.set_xlim(0, 100)
     axes.invert_yaxis()

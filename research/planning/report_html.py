@@ -24,6 +24,7 @@ th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--li
   white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; font-size: 13px; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th.words, td.words { text-align: left; }
 td.origin { color: var(--soft); text-align: center; width: 1%; }
 tr.result td { font-weight: 650; background: var(--band); }
 tr.section td { font-weight: 650; padding-top: 20px; border-bottom-color: var(--ink); }
@@ -82,25 +83,35 @@ def _sections(tables: Sequence[Table]) -> str:
     for table in tables:
         out.write(f'<tr class="section"><td colspan="{len(columns) + 2}">')
         out.write(f"{html.escape(table.title)}</td></tr>")
-        out.write("".join(_row(row, with_origin=True) for row in table.rows))
+        out.write("".join(_row(row) for row in table.rows))
     out.write("</table></div>")
     return out.getvalue()
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *table.columns))
-    body = "".join(_row(row, with_origin=False) for row in table.rows)
+    words = [table.holds_words(column) for column in range(len(table.columns))]
+    names = zip(table.columns, words, strict=True)
+    head = "<th></th>" + "".join(f"<th{_side(w)}>{html.escape(name)}</th>" for name, w in names)
+    body = "".join(_row(row, words) for row in table.rows)
     return (
         f"<h2>{_linked(table.title)}</h2>"
         f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
     )
 
 
-def _row(row: Row, with_origin: bool) -> str:
-    origin = f'<td class="origin">{row.origin}</td>' if with_origin else ""
-    cells = "".join(f"<td{_mood(cell)}>{_linked(cell)}</td>" for cell in row.cells)
+def _row(row: Row, words: Sequence[bool] | None = None) -> str:
+    """Returns a line of a table: of words and numbers, or of slices and their origin."""
+    origin = f'<td class="origin">{row.origin}</td>' if words is None else ""
+    sides = map(_side, words) if words else map(_mood, row.cells)
+    cells = "".join(
+        f"<td{side}>{_linked(cell)}</td>" for cell, side in zip(row.cells, sides, strict=True)
+    )
     kind = ' class="result"' if row.is_result else ""
     return f"<tr{kind}><td>{html.escape(row.label)}</td>{origin}{cells}</tr>"
+
+
+def _side(is_words: bool) -> str:
+    return ' class="words"' if is_words else ""
 
 
 def _mood(cell: str) -> str:

@@ -76,8 +76,10 @@ def _free(table: Table) -> list[str]:
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     lines = [table.title]
     for cells in (head, *body):
-        words = [f"{cells[0]:<{widths[0]}}"]
-        words += [f"{c:>{w}}" for c, w in zip(cells[1:], widths[1:], strict=True)]
+        words = [
+            cell.ljust(width) if i == 0 or table.holds_words(i - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
         lines.append("  " + "  ".join(words))
     return lines
 

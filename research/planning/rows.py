@@ -61,6 +61,11 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
+    def holds_words(self, column: int) -> bool:
+        """Whether a column holds words, which are set from the left, rather than numbers."""
+        cells = [row.cells[column] for row in self.rows]
+        return not all(cell[:1].isdigit() or cell == units.NOTHING for cell in cells)
+
 
 def headline(plan: Plan) -> tuple[str, str]:
     """Returns what was planned, in two lines."""
@@ -102,7 +107,8 @@ def slice_tables(plan: Plan, slices: Sequence[SlicePlan]) -> list[Table]:
             (
                 row("chips", GIVEN, lambda s: units.count(s.topology.num_chips)),
                 row("mesh", GIVEN, _mesh),
-                row("examples a device", GIVEN, lambda s: units.count(s.per_device_batch_size or None)),
+                row("examples a device", GIVEN,
+                    lambda s: units.count(s.per_device_batch_size or None)),
                 row("global batch", GIVEN, lambda s: units.count(s.global_batch_size)),
                 row("verdict", COMPILER, lambda s: s.status, is_result=True),
                 row("largest batch a device", COMPILER, _largest),
