@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from research.errors import UserError
@@ -29,13 +30,12 @@ def make_mesh(options: Mesh, devices: Sequence[jax.Device] | None = None) -> jax
             f"config.mesh.shape: {options.shape} uses {count} of {len(devices)} devices; a run of "
             "several processes must use all"
         )
-    # Flax Linen's layers need axes of type Auto; make_mesh defaults to Explicit.
-    return jax.make_mesh(
-        tuple(sizes.values()),
-        tuple(sizes),
-        axis_types=(AxisType.Auto,) * len(sizes),
-        devices=devices[:count],
+    # As jax.make_mesh, which refuses to lay an axis along part of a slice's edge.
+    grid = mesh_utils.create_device_mesh(
+        tuple(sizes.values()), devices[:count], allow_split_physical_axes=True
     )
+    # Flax Linen's layers need axes of type Auto.
+    return jax.sharding.Mesh(grid, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 
 def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:

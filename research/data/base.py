@@ -33,10 +33,14 @@ class Source:
       class_names: names of the classes; labels are positions in it.
       splits: "train", and where the publisher made them "validation" and
         "test", each read only when called.
+      image_shape: (height, width, channels), None if only reading tells.
+      sizes: how many examples each split holds, where `image_shape` is known.
     """
 
     class_names: tuple[str, ...]
     splits: Mapping[str, Callable[[], Examples]]
+    image_shape: tuple[int, int, int] | None = None
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @record

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from research.data import DATASETS
-from research.data.base import Data, Examples
+from research.data.base import Data, Examples, Source
 from research.data.order import shuffled
 from research.data.tfds_images import UnknownDataSet
 from research.errors import UserError, listing, suggestion
@@ -74,13 +74,7 @@ def open_dataset(data: Data) -> Dataset:
     Raises:
       UserError: if the data is not there, or not what it should be.
     """
-    try:
-        source = data.open()
-    except UnknownDataSet as error:
-        raise UserError(
-            f"config.data.name: {error}\nHanok itself has: {listing(DATASETS)}."
-            f"{suggestion(data.name, DATASETS)}"
-        ) from error
+    source = open_source(data)
     given = source.splits
     num_classes = len(source.class_names)
     train = _read(data.name, "train", given["train"], num_classes)
@@ -113,6 +107,21 @@ def open_dataset(data: Data) -> Dataset:
         std=std,
         fingerprint=digest.hexdigest(),
     )
+
+
+def open_source(data: Data) -> Source:
+    """Opens a data set as its publisher divided it; no example is read.
+
+    Raises:
+      UserError: if the data is not there, or not what it should be.
+    """
+    try:
+        return data.open()
+    except UnknownDataSet as error:
+        raise UserError(
+            f"config.data.name: {error}\nHanok itself has: {listing(DATASETS)}."
+            f"{suggestion(data.name, DATASETS)}"
+        ) from error
 
 
 def cut(

@@ -1,0 +1,161 @@
+"""Says what an experiment will do on TPU slices, before one is rented.
+
+    python -m launch.plan --config=configs/fashion_mnist_cnn.py --topology=v5e:2x4,v5e:16x16
+    python -m launch.plan --config.mesh.mode=fsdp --topology=v6e:2x4 --html=plan.html
+
+Compiles the experiment's own train and eval step with the compiler for TPUs, on
+a machine without one: whether it fits, the largest batch that does, memory,
+FLOPs, messages, estimated time and chip-hours. Needs libtpu (the extra "plan")
+and no network. Exit codes: 0 planned, 2 bad input.
+"""
+
+from launch import cli
+
+_DESCRIBED = ("data_shape", "data_classes", "data_examples")
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command; returns its exit code.
+
+    JAX computes on the CPU from here on, whatever else this process has.
+    """
+    from launch.flags import parse_experiment
+    from research.planning.topologies import parse_topologies
+
+    experiment, values = parse_experiment(argv, _define, __doc__)
+    topologies = parse_topologies(values.topology)
+    described = _described(values)
+    from research.planning import compiler
+
+    compiler.check_installed()
+    with compiler.offline():
+        # From here on JAX and libtpu are loaded; a wrong command line has failed by now.
+        from research.planning.planner import Options, make_plan
+
+        plan = make_plan(
+            experiment,
+            described or _opened(experiment),
+            topologies,
+            Options(values.scaling, values.per_device_batch_size, values.search_batch),
+            tell=(lambda text: None) if values.json == "-" else _tell,
+        )
+    _report(plan, values)
+    return cli.SUCCESS
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)
+
+
+def _report(plan, values) -> None:
+    import json
+    import pathlib
+
+    from research.planning import report_html, report_json, report_text
+    from research.workdir import write_json
+
+    if values.json == "-":
+        print(json.dumps(report_json.to_json(plan), indent=2))
+    else:
+        print(f"\n{report_text.render(plan)}")
+    if values.json not in ("", "-"):
+        write_json(pathlib.Path(values.json), report_json.to_json(plan))
+        _tell(f"\nwrote {values.json}")
+    if values.html:
+        pathlib.Path(values.html).write_text(report_html.render(plan), encoding="utf-8")
+        if values.json != "-":
+            _tell(f"\nwrote {values.html}")
+
+
+def _described(values):
+    """Returns what the flags say of the data, None if they say nothing."""
+    from research.data.summary import Summary
+    from research.errors import UserError
+
+    given = [getattr(values, name) for name in _DESCRIBED]
+    if not any(given):
+        return None
+    if not all(given):
+        raise UserError(f"give all of {', '.join(f'--{name}' for name in _DESCRIBED)}, or none")
+    shape, classes, examples = given
+    try:
+        (height, width, channels), sizes = map(int, shape.split(",")), examples.split(",")
+        train, validation, test = map(int, sizes)
+    except ValueError as error:
+        raise UserError(
+            "--data_shape takes height,width,channels such as 28,28,1, --data_examples those of "
+            f"train,validation,test such as 54000,6000,10000; not {shape!r} and {examples!r}"
+        ) from error
+    if min(height, width, channels, train, validation, test) < 1:
+        raise UserError("--data_shape and --data_examples take numbers of at least 1")
+    return Summary((height, width, channels), classes, train, validation, test)
+
+
+def _opened(experiment):
+    """Returns what the metadata of the experiment's data say.
+
+    Raises:
+      UserError: if it isn't there, with the flags that describe it instead.
+    """
+    from research.data.summary import summarize
+    from research.errors import UserError
+
+    try:
+        return summarize(experiment.data)
+    except UserError as error:
+        raise UserError(
+            f"{error}\nA plan needs no more than its shapes and sizes; they can be given, too:\n"
+            "  --data_shape=28,28,1 --data_classes=10 --data_examples=54000,6000,10000\n"
+            "  (height, width, channels; classes; examples of train, validation and test)"
+        ) from error
+
+
+def _define(values) -> None:
+    from absl import flags
+
+    from research.planning import topologies
+
+    flags.DEFINE_string(
+        "topology",
+        "",
+        "slices to plan for, such as v5e:2x4,v5e:16x16. " + topologies.known_names(),
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "scaling",
+        "weak",
+        ["weak", "strong"],
+        "what larger slices keep: weak, each device's part of the batch; strong, the global batch",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "per_device_batch_size",
+        0,
+        "that part; unless given, the experiment's batch divided over the smallest slice",
+        lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "search_batch", True, "search the largest batch that fits", flag_values=values
+    )
+    flags.DEFINE_string("json", "", "write the plan here as JSON; - prints it", flag_values=values)
+    flags.DEFINE_string("html", "", "write the plan here as a page", flag_values=values)
+    flags.DEFINE_string(
+        "data_shape",
+        "",
+        "height,width,channels of the images, without the data",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "data_classes", 0, "how many classes, without the data", lower_bound=0, flag_values=values
+    )
+    flags.DEFINE_string(
+        "data_examples",
+        "",
+        "examples of train,validation,test, without the data",
+        flag_values=values,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

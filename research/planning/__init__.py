@@ -1,0 +1,1 @@
+"""What an experiment will do on a TPU slice that isn't there."""
