@@ -39,6 +39,9 @@ MODELS = {
     "cnn": [
         "--config.model.name=cnn",
         "--config.model.stages=((16,),(64,))",
+        "--config.model.stage_dropout_rate=0.3",
+        "--config.model.head=global_average",
+        "--config.model.widths=()",
         "--config.model.activation=gelu",
         "--config.model.pooling=average",
         "--config.optimizer.name=momentum",
