@@ -9,7 +9,7 @@ their layers. The work directory is only read. Exit codes: 0 done, 2 bad input.
 
 from absl import flags
 
-from launch import cli
+from launch import cli, platforms
 from launch.flags import parse
 from research.errors import UserError
 
@@ -19,6 +19,7 @@ def main(argv: list[str]) -> int:
     values = parse(argv, _define, __doc__)
     if not values.workdir or values.step is None:
         raise UserError("give the work directory of a run and a step, with --workdir and --step")
+    platforms.require(values.platform)
     from research.program import enable_compilation_cache
     from research.replay import replay
 
@@ -38,6 +39,7 @@ def main(argv: list[str]) -> int:
 def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", "", "work directory of the run", flag_values=values)
     flags.DEFINE_integer("step", None, "the step, counted from 1", flag_values=values)
+    platforms.define(values)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from research.experiment import Experiment, timetable
 from research.manifest import describe_leaves
 from research.op_by_op import Finding, first_nonfinite
 from research.program import Program, make_program
+from research.restoring import fitted
 from research.state import TrainState
 
 
@@ -54,6 +55,7 @@ def replay(path: str, step: int) -> Replayed:
     plan = timetable(experiment, len(dataset.train))
     if not 1 <= step <= plan.total_steps:
         raise UserError(f"--step={step}: the run has the steps 1 to {plan.total_steps}")
+    experiment = fitted(experiment)
     if experiment.mesh.mode == "pmap":  # whose operations can't be taken apart
         mesh = dataclasses.replace(experiment.mesh, mode="dp")
         experiment = dataclasses.replace(experiment, mesh=mesh)
