@@ -4,6 +4,7 @@ It imports nothing slow, so that signals are heeded from the first moment.
 """
 
 import builtins
+import faulthandler
 import logging
 import os
 import signal
@@ -41,7 +42,15 @@ def run(main: Callable[[list[str]], int]) -> None:
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = _pass_over_abandoned_writes
-    sys.exit(guarded(main, sys.argv[1:]))
+    # A process that a signal ends says where it was, such as SIGBUS: a file that
+    # is mapped into memory was cut.
+    faulthandler.enable()
+    code = guarded(main, sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # whoever read what we print has gone, as `head` or a terminal does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
@@ -50,8 +59,7 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         return main(argv)
     except HelpShown:
         return SUCCESS
-    except BrokenPipeError:  # whoever read what we print has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
         return 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -71,7 +79,7 @@ def _pass_over_abandoned_writes(unraisable) -> None:
 
 
 class StopRequest:
-    """Asks a run to stop: after SIGINT or SIGTERM, or when its time is up.
+    """Asks a run to stop: after SIGINT, SIGTERM or SIGHUP, or when its time is up.
 
     The handlers only set a flag; the run saves at its next step. A second
     SIGINT ends the process at once; in a notebook, whose process is not ours to
@@ -84,8 +92,9 @@ class StopRequest:
         self._deadline = float("inf")
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                    self._previous[number] = signal.signal(number, self._handle)
         else:
             logging.getLogger(__name__).warning(
                 "not in the main thread: SIGINT and SIGTERM will not stop and save this run, "
@@ -101,10 +110,14 @@ class StopRequest:
         """Lets the time be up when this many minutes have passed from now."""
         self._deadline = time.monotonic() + 60 * minutes
 
+    def request(self, reason: str) -> None:
+        """Asks the run to stop; for other threads, such as `preemption.watch`."""
+        self._reason = self._reason or reason
+
     def __call__(self) -> str:
         """Returns why the run is to stop, or "" if it is not."""
-        if not self._reason and time.monotonic() > self._deadline:
-            self._reason = "--max_minutes"
+        if time.monotonic() > self._deadline:
+            self.request("--max_minutes")
         return self._reason
 
     def _handle(self, number, frame) -> None:

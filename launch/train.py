@@ -4,8 +4,8 @@
     python -m launch.train --config.optimizer.learning_rate=3e-3 --workdir=runs/b
 
 Exit codes: 0 finished, 2 bad input, 3 loss or gradient not finite, 75 stopped
-by SIGINT, SIGTERM or --max_minutes with the state saved, 130 left at once after
-a second SIGINT, 1 crashed.
+with the state saved (by SIGINT, SIGTERM, SIGHUP, the notice of a preemption on
+Google Cloud, or --max_minutes), 130 left at once after a second SIGINT, 1 crashed.
 """
 
 import contextlib
@@ -19,11 +19,12 @@ def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
     with cli.StopRequest() as stop:
         # Signals are heeded from here on; what takes time is imported below.
-        from launch import platforms
+        from launch import platforms, preemption
         from launch.flags import parse_experiment
 
         experiment, values = parse_experiment(argv, _define, __doc__)
         workdir = values.workdir or f"runs/{experiment.name}"
+        preemption.watch(stop.request)
         if values.max_minutes is not None:
             stop.limit(values.max_minutes)
         if not values.dry_run:

@@ -130,9 +130,39 @@ class Checkpoints:
     def best(self) -> tuple[int, Score] | None:
         """Returns (step, score) of the best checkpoint, None where none has a score."""
         for step in reversed(self.steps()):
-            if metrics := self._manager.metrics(step):
-                return step, (metrics["accuracy"], -metrics["loss"])
+            if score := self.score(step):
+                return step, score
         return None
+
+    def score(self, step: int) -> Score | None:
+        """Returns the score that a checkpoint was saved with, None if with none."""
+        metrics = self._manager.metrics(step)
+        return metrics and (metrics["accuracy"], -metrics["loss"])
+
+    def pick(self, step: int | None = None, best: bool = False) -> int:
+        """Returns the step of the checkpoint that is meant.
+
+        Args:
+          step: this one; the newest undamaged one unless given.
+          best: the best one by validation instead.
+
+        Raises:
+          UserError: if there is no such checkpoint.
+        """
+        if best:
+            if found := self.best():
+                return found[0]
+            raise UserError(f"{self._directory} holds no checkpoint that was validated yet")
+        if step is None:
+            if newest := self.newest_valid():
+                return newest
+            raise UserError(f"{self._directory} holds no checkpoint yet")
+        if step not in self.steps():
+            raise UserError(
+                f"{self._directory} holds no checkpoint of step {step}; there are "
+                f"{', '.join(map(str, self.steps()))}"
+            )
+        return step
 
     def save(self, step: int, state: Any, score: Score | None = None) -> None:
         """Starts to save the state after `step`.

@@ -1,9 +1,28 @@
 """What a run shows: a live line on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
+
+
+class _Forgiving:
+    """A text stream that drops what it can't write."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Console:
@@ -11,11 +30,12 @@ class Console:
 
     On a terminal progress is one live line below the messages; elsewhere it is
     a line of its own at every interval, so that logs can be read and searched.
+    Where nobody can read it any more, as after a lost connection, the run goes on.
     """
 
     def __init__(self, stream: TextIO | None = None):
         """Prints to `stream`, standard output unless given."""
-        self._stream = stream or sys.stdout
+        self._stream = _Forgiving(stream or sys.stdout)
         self._bar: tqdm | None = None
         self._live = self._stream.isatty()
 

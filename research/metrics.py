@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from research.errors import UserError, errors_of_disk
@@ -32,7 +32,7 @@ class MetricsLog:
         kept = [line for line in read(workdir.metrics) if line["step"] <= resume_step]
         self._workdir = workdir
         with errors_of_disk("metrics", workdir.root):
-            replace_file(workdir.metrics, "".join(map(_encode, kept)))
+            rewrite(workdir.metrics, kept)
             self._file = workdir.metrics.open("a")
         self._events = None
         # Event files can't be cut, but they can be made anew.
@@ -114,6 +114,11 @@ def read(path: pathlib.Path) -> Iterator[Line]:
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}, line {number} is damaged: {line[:80]!r}") from error
         yield values
+
+
+def rewrite(path: pathlib.Path, lines: Iterable[Line]) -> None:
+    """Replaces a metrics file by one of these lines."""
+    replace_file(path, "".join(map(_encode, lines)))
 
 
 def _encode(line: Line) -> str:

@@ -8,7 +8,6 @@ import jax
 from research import evaluation, workdir
 from research.checkpoints import Checkpoints
 from research.data.splits import Dataset, Split, open_dataset
-from research.errors import UserError
 from research.experiment import Experiment, timetable
 from research.program import Program, make_program
 from research.state import TrainState
@@ -48,30 +47,21 @@ def restore(path: str, step: int | None = None, best: bool = False) -> Restored:
     files = workdir.Workdir(pathlib.Path(path).expanduser().absolute())
     experiment, _ = workdir.read_experiment(files)
     checkpoints = Checkpoints(files.checkpoints, read_only=True)
-    steps = checkpoints.steps()
-    if not steps:
-        raise UserError(f"{files.checkpoints} holds no checkpoint yet")
-    if best:
-        found = checkpoints.best()
-        if found is None:
-            raise UserError(f"{files.checkpoints} holds no checkpoint that was validated yet")
-        step = found[0]
-    elif step is None:
-        step = steps[-1]
-    elif step not in steps:
-        raise UserError(
-            f"{files.checkpoints} holds no checkpoint of step {step}; there are "
-            f"{', '.join(map(str, steps))}"
-        )
-    # All devices at hand, where there are fewer than the run had.
-    mesh = experiment.mesh
-    if not mesh.fits(jax.device_count()):
-        experiment = dataclasses.replace(experiment, mesh=dataclasses.replace(mesh, shape="auto"))
+    step = checkpoints.pick(step, best)
+    experiment = fitted(experiment)
     dataset = open_dataset(experiment.data)
     program = make_program(experiment, timetable(experiment, len(dataset.train)), dataset)
     state = checkpoints.restore(step, program.state_shapes)
     checkpoints.close()
     return Restored(experiment, dataset, program, step, state)
+
+
+def fitted(experiment: Experiment) -> Experiment:
+    """Returns an experiment on all devices at hand, if there are fewer than its mesh has."""
+    mesh = experiment.mesh
+    if mesh.fits(jax.device_count()):
+        return experiment
+    return dataclasses.replace(experiment, mesh=dataclasses.replace(mesh, shape="auto"))
 
 
 def evaluate_checkpoint(

@@ -106,7 +106,8 @@ def _train_step(
             train=True,
             dropout_key=dropout_key(state.seed, state.step),
         )
-        loss = objectives.cross_entropy(logits, batch["label"]).mean()
+        with jax.named_scope("loss"):
+            loss = objectives.cross_entropy(logits, batch["label"]).mean()
         return loss, (objectives.correct(logits, batch["label"]), batch_stats)
 
     (loss, (correct, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(

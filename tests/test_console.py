@@ -39,3 +39,15 @@ def test_a_terminal_shows_one_live_line(expected):
     shown = show(Terminal())
     assert expected in shown.split("\r")[-2] + shown.split("\r")[-1]
     assert "between\n" in shown
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_terminal_that_is_gone_does_not_end_the_run(live):
+    class Gone(io.StringIO):
+        def isatty(self):
+            return live
+
+        def write(self, text):
+            raise OSError("Input/output error")
+
+    assert show(Gone()) == ""

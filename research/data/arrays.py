@@ -116,8 +116,8 @@ def _write(
         file.flush()
         os.fsync(file.fileno())
     labels = np.asarray(labels, np.int32)
-    np.save(directory / "labels.npy", labels)
-    images = np.load(directory / "images.npy", mmap_mode="r")
+    np.save(directory / "labels.npy", labels, allow_pickle=False)
+    images = np.load(directory / "images.npy", mmap_mode="r", allow_pickle=False)
     (directory / "fingerprint").write_text(fingerprint(images[: len(labels)], labels))
 
 

@@ -30,6 +30,8 @@ class ImageFolder(Data):
     """Leave out images that can't be read, with a warning, instead of stopping."""
 
     def open(self):
+        from research.data.untrusted import check_inside
+
         root = pathlib.Path(self.data_dir).expanduser()
         if not self.data_dir or not (root / "train").is_dir():
             raise UserError(
@@ -44,6 +46,9 @@ class ImageFolder(Data):
             )
         names = [name for name in ("train", "validation", "test") if (root / name).is_dir()]
         files = {name: _files(root / name, class_names) for name in names}
+        for name, found in files.items():
+            folders = {path.parent for path, _ in found}
+            check_inside([root / name, *sorted(folders), *(path for path, _ in found)], root)
         # One shape for all splits, and one that does not depend on which is read.
         shape = _image_shape(files["train"], self.image_size)
         return Source(

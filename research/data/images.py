@@ -26,7 +26,7 @@ def probe(path: pathlib.Path) -> tuple[tuple[int, int], int]:
     Raises:
       UnreadableImage: if the header is not one of an image.
     """
-    with _errors_as_unreadable(), Image.open(path) as image:
+    with _errors_as_unreadable(), Image.open(_regular(path)) as image:
         return (image.height, image.width), 1 if image.mode in GREY_MODES else 3
 
 
@@ -44,8 +44,10 @@ def decode(source: pathlib.Path | bytes, channels: int, size: tuple[int, ...]) -
       UnreadableImage: if the file is truncated or no image, or has pixels of
         32 bits, which have no fixed range.
     """
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    with _errors_as_unreadable(), Image.open(file) as image:
+    with (
+        _errors_as_unreadable(),
+        Image.open(io.BytesIO(source) if isinstance(source, bytes) else _regular(source)) as image,
+    ):
         image = _eight_bits(image).convert("L" if channels == 1 else "RGB")
         if size and (image.height, image.width) != tuple(size):
             image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -61,6 +63,13 @@ def _errors_as_unreadable() -> Iterator[None]:
         raise UnreadableImage("not an image of a known format") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableImage(first_line(error)) from error
+
+
+def _regular(path: pathlib.Path) -> pathlib.Path:
+    """Raises `OSError` for what can be opened but may never end, such as a pipe."""
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file")
+    return path
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

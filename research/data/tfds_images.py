@@ -102,10 +102,12 @@ class TfdsImages(Data):
 
         from research.data.arrays import cached
         from research.data.images import BadImages, UnreadableImage, decode
+        from research.data.untrusted import check_inside
 
         bad = BadImages(self.skip_bad)
         info = builder.info.splits[split]
         files = [pathlib.Path(path) for path in info.filepaths]
+        check_inside(files, pathlib.Path(builder.data_path))
 
         def decoded():
             records = builder.as_data_source(
@@ -167,14 +169,19 @@ def find_builder(name: str, directory: str):
 
     import tensorflow_datasets as tfds
 
+    from research.data.untrusted import check_features, check_name
+
+    check_name(name)
+    base = re.split("[:/]", name)[0]
+    there = base.isidentifier() and os.path.isdir(os.path.join(directory, base))
+    if base.isidentifier():
+        check_features(os.path.join(directory, base))
     # A data set that isn't there yet is reported by our callers, once.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         return tfds.builder(name, data_dir=directory)
     except Exception as error:  # each data set has code of its own, which may raise anything
         known = tfds.list_builders(with_community_datasets=False)
-        base = re.split("[:/]", name)[0]
-        there = base.isidentifier() and os.path.isdir(os.path.join(directory, base))
         if there or base in known:
             raise UserError(
                 f"data set {name!r} in {directory} can't be opened: {first_line(error)}"

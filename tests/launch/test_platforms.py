@@ -22,6 +22,7 @@ REQUIRED = {
     "launch.cloud.tpu": TRAINING,
     "launch.evaluate": ["--workdir=runs/a"],
     "launch.plan": ["--topology=v5e:2x4"],
+    "launch.replay": ["--workdir=runs/a", "--step=1"],
 }
 """What a command refuses to go on without."""
 
@@ -44,7 +45,9 @@ def test_no_command_passes_over_a_platform_that_is_not_there(command, capsys):
     assert "on this machine" in said or "Unknown command line flag 'platform'" in said
 
 
-@pytest.mark.parametrize("command", ["launch.train", "launch.evaluate", "launch.doctor"])
+@pytest.mark.parametrize(
+    "command", ["launch.train", "launch.evaluate", "launch.replay", "launch.doctor"]
+)
 def test_what_runs_on_devices_can_be_told_on_which(command, capsys):
     assert "on this machine" in refusal(command, capsys)
 
