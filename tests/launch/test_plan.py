@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 from launch import cli, plan
 from research.planning import compiler, report_json
 from research.planning.chips import CHIPS
-from tests.data.conftest import CHECKOUT
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 needs_libtpu = pytest.mark.skipif(
     not compiler.is_installed(), reason="needs libtpu: pip install -e '.[plan]'"
