@@ -151,6 +151,17 @@ class TestCompiledPlans:
         # Its images alone, as float32, take between a quarter and all of 15.75 GiB.
         assert 0.25 < fits * 256 * 256 * 3 * 4 / (15.75 * 2**30) < 1
 
+    def test_an_evaluation_that_does_not_fit_is_told_from_training(self, folder):
+        found = planned(
+            folder / "eval.json", "--topology=v5e:1x1", "--per_device_batch_size=8",
+            "--config.evaluation.global_batch_size=65536", "--config.model.widths=(8,)",
+            "--nosearch_batch", *LARGE_IMAGES,
+        )["slices"][0]  # fmt: skip
+        assert found["status"] == "does not fit"
+        assert found["reason"].startswith("eval step: RESOURCE_EXHAUSTED")
+        assert found["train_step"]["memory"]["total"] < found["available_memory"]
+        assert found["eval_step"] is None and found["run"] is None
+
     def test_a_slice_that_cannot_share_the_global_batch_leaves_the_others(self, folder):
         found = planned(
             folder / "strong.json",
