@@ -15,30 +15,25 @@ _DESCRIBED = ("data_shape", "data_classes", "data_examples")
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command; returns its exit code.
-
-    JAX computes on the CPU from here on, whatever else this process has.
-    """
+    """Runs the command; returns its exit code."""
     from launch.flags import parse_experiment
+    from research.planning import compiler
+    from research.planning.options import Options
     from research.planning.topologies import parse_topologies
 
     experiment, values = parse_experiment(argv, _define, __doc__)
     topologies = parse_topologies(values.topology)
     described = _described(values)
-    from research.planning import compiler
-
     compiler.check_installed()
-    with compiler.offline():
-        # From here on JAX and libtpu are loaded; a wrong command line has failed by now.
-        from research.planning.planner import Options, make_plan
+    from research.planning.apart import make_plan
 
-        plan = make_plan(
-            experiment,
-            described or _opened(experiment),
-            topologies,
-            Options(values.scaling, values.per_device_batch_size, values.search_batch),
-            tell=(lambda text: None) if values.json == "-" else _tell,
-        )
+    plan = make_plan(
+        experiment,
+        described or _opened(experiment),
+        topologies,
+        Options(values.scaling, values.per_device_batch_size, values.search_batch),
+        tell=(lambda text: None) if values.json == "-" else _tell,
+    )
     _report(plan, values)
     return cli.SUCCESS
 
@@ -114,6 +109,7 @@ def _define(values) -> None:
     from absl import flags
 
     from research.planning import topologies
+    from research.planning.options import STRONG, WEAK
 
     flags.DEFINE_string(
         "topology",
@@ -123,8 +119,8 @@ def _define(values) -> None:
     )
     flags.DEFINE_enum(
         "scaling",
-        "weak",
-        ["weak", "strong"],
+        WEAK,
+        [WEAK, STRONG],
         "what larger slices keep: weak, each device's part of the batch; strong, the global batch",
         flag_values=values,
     )

@@ -16,28 +16,15 @@ from research.planning import compiler, results, search
 from research.planning.compiler import DoesNotCompile, DoesNotFit
 from research.planning.flops import matmul_flops
 from research.planning.interconnect import message_seconds
+from research.planning.options import Options
 from research.planning.results import Messages, Plan, SlicePlan, StepPlan
-from research.planning.scaling import WEAK, on_devices, run_plan, steps_of
+from research.planning.scaling import on_devices, run_plan, steps_of
 from research.planning.timeline import Message, replay
 from research.planning.topologies import Topology
 from research.program import Program, make_program
 from research.state import bytes_per_device, count_parameters
 
 TRAIN, EVALUATE = "train step", "eval step"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a plan is made.
-
-    Attributes:
-      scaling, per_device_batch_size: see `scaling.on_devices`.
-      search_batch: whether the largest batch that fits is searched.
-    """
-
-    scaling: str = WEAK
-    per_device_batch_size: int = 0
-    search_batch: bool = True
 
 
 def make_plan(
