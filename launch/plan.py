@@ -24,6 +24,7 @@ def main(argv: list[str]) -> int:
     experiment, values = parse_experiment(argv, _define, __doc__)
     topologies = parse_topologies(values.topology)
     described = _described(values)
+    _check_outputs(values)
     compiler.check_installed()
     from research.planning.apart import make_plan
 
@@ -42,6 +43,19 @@ def _tell(text: str) -> None:
     print(text, flush=True)
 
 
+def _check_outputs(values) -> None:
+    """Raises `UserError` if a report can't be written: better now than after minutes."""
+    import os
+    import pathlib
+
+    from research.errors import UserError
+
+    for name in ("json", "html"):
+        path = pathlib.Path(getattr(values, name) or "-")
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise UserError(f"--{name}: {path} can't be written; give a file in a folder that can")
+
+
 def _report(plan, values) -> None:
     import json
     import pathlib
@@ -49,17 +63,17 @@ def _report(plan, values) -> None:
     from research.planning import report_html, report_json, report_text
     from research.workdir import write_json
 
-    if values.json == "-":
-        print(json.dumps(report_json.to_json(plan), indent=2))
-    else:
-        print(f"\n{report_text.render(plan)}")
+    values_of_plan = report_json.to_json(plan)
     if values.json not in ("", "-"):
-        write_json(pathlib.Path(values.json), report_json.to_json(plan))
-        _tell(f"\nwrote {values.json}")
+        write_json(pathlib.Path(values.json), values_of_plan)
     if values.html:
         pathlib.Path(values.html).write_text(report_html.render(plan), encoding="utf-8")
-        if values.json != "-":
-            _tell(f"\nwrote {values.html}")
+    if values.json == "-":
+        print(json.dumps(values_of_plan, indent=2))
+        return
+    print(f"\n{report_text.render(plan)}")
+    for path in filter(None, (values.json, values.html)):
+        print(f"\nwrote {path}")
 
 
 def _described(values):

@@ -214,6 +214,8 @@ def test_without_a_compiler_the_extra_is_named(capsys, monkeypatch):
         ([], "--topology: give one or more slices"),
         (["--topology=v5e:2x5"], "there is no slice 'v5e:2x5'"),
         (["--topology=v5e:2x4", "--scaling=both"], "<weak|strong>"),
+        (["--topology=v5e:2x4", "--html=no/such/folder/plan.html"], "can't be written"),
+        (["--topology=v5e:2x4", f"--json={CHECKOUT}"], f"--json: {CHECKOUT} can't be written"),
         (["--topology=v5e:2x4", "--data_classes=10"], "give all of --data_shape, --data_classes"),
         (["--topology=v5e:2x4", "--data_shape=28,28", *LARGE_IMAGES[1:]], "not '28,28'"),
         (["--topology=v5e:2x4", *LARGE_IMAGES[:2], "--data_examples=0,1,1"], "of at least 1"),
