@@ -15,36 +15,45 @@ _DESCRIBED = ("data_shape", "data_classes", "data_examples")
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command; returns its exit code.
-
-    JAX computes on the CPU from here on, whatever else this process has.
-    """
+    """Runs the command; returns its exit code."""
     from launch.flags import parse_experiment
+    from research.planning import compiler
+    from research.planning.options import Options
     from research.planning.topologies import parse_topologies
 
     experiment, values = parse_experiment(argv, _define, __doc__)
     topologies = parse_topologies(values.topology)
     described = _described(values)
-    from research.planning import compiler
-
+    _check_outputs(values)
     compiler.check_installed()
-    with compiler.offline():
-        # From here on JAX and libtpu are loaded; a wrong command line has failed by now.
-        from research.planning.planner import Options, make_plan
+    from research.planning.apart import make_plan
 
-        plan = make_plan(
-            experiment,
-            described or _opened(experiment),
-            topologies,
-            Options(values.scaling, values.per_device_batch_size, values.search_batch),
-            tell=(lambda text: None) if values.json == "-" else _tell,
-        )
+    plan = make_plan(
+        experiment,
+        described or _opened(experiment),
+        topologies,
+        Options(values.scaling, values.per_device_batch_size, values.search_batch),
+        tell=(lambda text: None) if values.json == "-" else _tell,
+    )
     _report(plan, values)
     return cli.SUCCESS
 
 
 def _tell(text: str) -> None:
     print(text, flush=True)
+
+
+def _check_outputs(values) -> None:
+    """Raises `UserError` if a report can't be written: better now than after minutes."""
+    import os
+    import pathlib
+
+    from research.errors import UserError
+
+    for name in ("json", "html"):
+        path = pathlib.Path(getattr(values, name) or "-")
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise UserError(f"--{name}: {path} can't be written; give a file in a folder that can")
 
 
 def _report(plan, values) -> None:
@@ -54,17 +63,17 @@ def _report(plan, values) -> None:
     from research.planning import report_html, report_json, report_text
     from research.workdir import write_json
 
-    if values.json == "-":
-        print(json.dumps(report_json.to_json(plan), indent=2))
-    else:
-        print(f"\n{report_text.render(plan)}")
+    values_of_plan = report_json.to_json(plan)
     if values.json not in ("", "-"):
-        write_json(pathlib.Path(values.json), report_json.to_json(plan))
-        _tell(f"\nwrote {values.json}")
+        write_json(pathlib.Path(values.json), values_of_plan)
     if values.html:
         pathlib.Path(values.html).write_text(report_html.render(plan), encoding="utf-8")
-        if values.json != "-":
-            _tell(f"\nwrote {values.html}")
+    if values.json == "-":
+        print(json.dumps(values_of_plan, indent=2))
+        return
+    print(f"\n{report_text.render(plan)}")
+    for path in filter(None, (values.json, values.html)):
+        print(f"\nwrote {path}")
 
 
 def _described(values):
@@ -114,6 +123,7 @@ def _define(values) -> None:
     from absl import flags
 
     from research.planning import topologies
+    from research.planning.options import STRONG, WEAK
 
     flags.DEFINE_string(
         "topology",
@@ -123,8 +133,8 @@ def _define(values) -> None:
     )
     flags.DEFINE_enum(
         "scaling",
-        "weak",
-        ["weak", "strong"],
+        WEAK,
+        [WEAK, STRONG],
         "what larger slices keep: weak, each device's part of the batch; strong, the global batch",
         flag_values=values,
     )

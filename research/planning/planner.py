@@ -16,26 +16,15 @@ from research.planning import compiler, results, search
 from research.planning.compiler import DoesNotCompile, DoesNotFit
 from research.planning.flops import matmul_flops
 from research.planning.interconnect import message_seconds
+from research.planning.options import Options
 from research.planning.results import Messages, Plan, SlicePlan, StepPlan
-from research.planning.scaling import WEAK, on_devices, run_plan, steps_of
+from research.planning.scaling import on_devices, run_plan, steps_of
 from research.planning.timeline import Message, replay
 from research.planning.topologies import Topology
 from research.program import Program, make_program
 from research.state import bytes_per_device, count_parameters
 
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a plan is made.
-
-    Attributes:
-      scaling, per_device_batch_size: see `scaling.on_devices`.
-      search_batch: whether the largest batch that fits is searched.
-    """
-
-    scaling: str = WEAK
-    per_device_batch_size: int = 0
-    search_batch: bool = True
+TRAIN, EVALUATE = "train step", "eval step"
 
 
 def make_plan(
@@ -131,35 +120,31 @@ class _Planner:
 
     def plan(self) -> SlicePlan:
         """Compiles both steps and searches the largest batch."""
-        batch = self._experiment.global_batch_size
+        experiment, batch = self._experiment, self._experiment.global_batch_size
         found = SlicePlan(
             topology=self._topology,
             mesh=dict(self.program.mesh.shape),
-            mode=self._experiment.mesh.mode,
+            mode=experiment.mesh.mode,
             global_batch_size=batch,
             per_device_batch_size=batch // self._parts,
             status=results.FITS,
             available_memory=self._available,
             notes=(f"no such run: {self._too_large}",) if self._too_large else (),
         )
-        try:
-            train = self._compile("train step", batch)
-            evaluate = self._compile("eval step", self._experiment.evaluation.global_batch_size)
-        except DoesNotFit as error:
-            found = dataclasses.replace(found, status=results.TOO_LARGE, reason=first_line(error))
-        except DoesNotCompile as error:
-            return dataclasses.replace(found, status=results.REFUSED, reason=first_line(error))
-        else:
-            found = dataclasses.replace(found, train=train, evaluate=evaluate)
-            if not self._too_large:
-                run = run_plan(
-                    self._experiment,
-                    self._data,
-                    train.seconds,
-                    evaluate.seconds,
-                    self._topology.num_chips,
-                )
-                found = dataclasses.replace(found, run=run)
+        sizes = {TRAIN: batch, EVALUATE: experiment.evaluation.global_batch_size}
+        for step, field in ((TRAIN, "train"), (EVALUATE, "evaluate")):
+            try:
+                found = dataclasses.replace(found, **{field: self._compile(step, sizes[step])})
+            except DoesNotCompile as error:
+                reason = f"{step}: {first_line(error)}"
+                if not isinstance(error, DoesNotFit):
+                    return dataclasses.replace(found, status=results.REFUSED, reason=reason)
+                found = dataclasses.replace(found, status=results.TOO_LARGE, reason=reason)
+                break
+        if found.status == results.FITS and not self._too_large:
+            times = found.train.seconds, found.evaluate.seconds
+            run = run_plan(experiment, self._data, *times, self._topology.num_chips)
+            found = dataclasses.replace(found, run=run)
         if not self._options.search_batch:
             return found
         most = max(1, self._data.train // self._parts)
@@ -170,7 +155,7 @@ class _Planner:
         def memory_of(size: int) -> float:
             if size == found.per_device_batch_size and found.train:
                 return found.train.memory.total
-            lowered = self._traced("train step", size * self._parts).lower()
+            lowered = self._traced(TRAIN, size * self._parts).lower()
             try:
                 executable = compiler.compile_lowered(lowered)
             except DoesNotFit:
@@ -190,7 +175,7 @@ class _Planner:
             )
 
         batch = {"image": shape(np.uint8, *self._data.image_shape), "label": shape(np.int32)}
-        if step == "train step":
+        if step == TRAIN:
             return self.program.train_step.trace(self.program.state_shapes, batch)
         batch["mask"] = shape(np.bool_)
         return self.program.eval_step.trace(self.program.state_shapes, batch)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 from research.planning import report_figure, rows
+from research.planning.notes import notes
 from research.planning.results import Plan
 from research.planning.rows import Row, Table
 
@@ -43,15 +44,13 @@ def render(plan: Plan) -> str:
         f"<h1>{title}</h1>",
         f'<p class="subtitle">{subtitle}</p>',
         f"<figure>{report_figure.svg(plan)}</figure>",
-        _sections(rows.slice_tables(plan, plan.slices)),
+        _sections(rows.slice_tables(plan.slices)),
     ]
-    if len(plan.slices) > 1:
-        body.append(_table(rows.scaling_table(plan)))
-    messages = rows.message_table(plan)
-    if messages.rows:
-        body.append(_table(messages))
-    if notes := rows.notes(plan):
-        body.append(_list("Notes", notes))
+    for table in (rows.scaling_table(plan), rows.message_table(plan)):
+        if table.rows:
+            body.append(_table(table))
+    if sentences := notes(plan):
+        body.append(_list("Notes", sentences))
     meanings = "".join(
         f'<p><span class="sign">{origin}</span>{html.escape(meaning)}</p>'
         for origin, meaning in rows.LEGEND.items()

@@ -5,6 +5,7 @@ from typing import Any
 
 from research.planning import rows
 from research.planning.chips import CHIPS
+from research.planning.notes import notes
 from research.planning.results import Plan, SlicePlan, StepPlan
 
 SCHEMA = "hanok.plan/1"
@@ -26,7 +27,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "chips": {name: _chip(name) for name in sorted(chips)},
         "origins": rows.LEGEND,
         "assumptions": list(rows.ASSUMPTIONS),
-        "notes": rows.notes(plan),
+        "notes": notes(plan),
         "versions": plan.versions,
     }
 

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 
 from research.planning import rows
+from research.planning.notes import notes
 from research.planning.results import Plan
 from research.planning.rows import Row, Table
 
@@ -22,14 +23,16 @@ def render(plan: Plan, width: int | None = None) -> str:
     title, subtitle = rows.headline(plan)
     parts = [title, subtitle]
     for block in _blocks(plan, width):
-        parts += ["", *_same_columns(rows.slice_tables(plan, block))]
-    if len(plan.slices) > 1:
-        parts += ["", *_free(rows.scaling_table(plan))]
-    messages = rows.message_table(plan)
-    if messages.rows:
-        parts += ["", *_free(messages)]
-    if notes := rows.notes(plan):
-        parts += ["", "Notes", *(line for note in notes for line in _wrapped(note, width, "· "))]
+        parts += ["", *_same_columns(rows.slice_tables(block))]
+    for table in (rows.scaling_table(plan), rows.message_table(plan)):
+        if table.rows:
+            parts += ["", *_free(table)]
+    if sentences := notes(plan):
+        parts += [
+            "",
+            "Notes",
+            *(line for note in sentences for line in _wrapped(note, width, "· ")),
+        ]
     parts += ["", "What the figures are"]
     for origin, meaning in rows.LEGEND.items():
         parts += _wrapped(meaning, width, f"{origin}  ")
@@ -40,7 +43,7 @@ def render(plan: Plan, width: int | None = None) -> str:
 
 def _blocks(plan: Plan, width: int):
     """Yields as many slices as a line has room for."""
-    column = _column_width(rows.slice_tables(plan, plan.slices))
+    column = _column_width(rows.slice_tables(plan.slices))
     fitting = max(1, (width - _LABEL - 2) // column)
     for start in range(0, len(plan.slices), fitting):
         yield plan.slices[start : start + fitting]

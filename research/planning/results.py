@@ -1,6 +1,7 @@
 """What a plan says, as values: what was compiled, measured and derived."""
 
 import dataclasses
+import math
 from typing import Any
 
 from research.data.summary import Summary
@@ -138,10 +139,7 @@ class SlicePlan:
     @property
     def num_devices(self) -> int:
         """Devices in the mesh; a slice may have more."""
-        size = 1
-        for axis in self.mesh.values():
-            size *= axis
-        return size
+        return math.prod(self.mesh.values())
 
     @property
     def examples_per_second(self) -> float | None:

@@ -1,7 +1,7 @@
 """A plan as tables of words, which the text and the HTML report set."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from research.planning import units
 from research.planning.chips import CHIPS, GIB, HOP_SECONDS, SCALING_BOOK
@@ -81,8 +81,17 @@ def headline(plan: Plan) -> tuple[str, str]:
     )
 
 
-def slice_tables(plan: Plan, slices: Sequence[SlicePlan]) -> list[Table]:
-    """Returns the tables whose columns are slices."""
+def slice_tables(slices: Sequence[SlicePlan]) -> list[Table]:
+    """Returns the tables whose columns are slices, without lines that hold nothing."""
+    return [t for t in map(_without_empty_rows, _slice_tables(slices)) if t.rows]
+
+
+def _without_empty_rows(table: Table) -> Table:
+    rows = tuple(row for row in table.rows if set(row.cells) != {units.NOTHING})
+    return dataclasses.replace(table, rows=rows)
+
+
+def _slice_tables(slices: Sequence[SlicePlan]) -> list[Table]:
     columns = tuple(s.topology.name for s in slices)
 
     def row(label: str, origin: str, cell: Callable[[SlicePlan], str], is_result=False) -> Row:
@@ -172,8 +181,11 @@ def slice_tables(plan: Plan, slices: Sequence[SlicePlan]) -> list[Table]:
 
 
 def scaling_table(plan: Plan) -> Table:
-    """Returns the table that has a line for each slice."""
-    ordered = sorted(plan.slices, key=lambda s: (s.topology.chip.name, s.topology.num_chips))
+    """Returns the table that has a line for each slice that was compiled; of several."""
+    ordered = sorted(
+        (s for s in plan.slices if s.train),
+        key=lambda s: (s.topology.chip.name, s.topology.num_chips),
+    )
     rows = tuple(
         Row(
             s.topology.name,
@@ -194,7 +206,8 @@ def scaling_table(plan: Plan) -> Table:
     columns = (
         "chips", "global batch", "memory", "FLOPs", "cycles", "step", "examples/s", "per chip",
     )  # fmt: skip
-    return Table("Scaling: memory, FLOPs and cycles of a device; step time; pace", columns, rows)
+    title = "Scaling: memory, FLOPs and cycles of a device; step time; pace"
+    return Table(title, columns, rows if len(rows) > 1 else ())
 
 
 def message_table(plan: Plan) -> Table:
@@ -239,47 +252,6 @@ def chip_table(plan: Plan) -> Table:
     )
     columns = ("bf16 peak", "memory", "bandwidth", "links, one way", "clock", "source")
     return Table(f"Data sheets (links: {SCALING_BOOK})", columns, rows)
-
-
-def notes(plan: Plan) -> list[str]:
-    """Returns what is to be said of single slices; of several, where it is the same."""
-    said: dict[str, list[str]] = {}
-    for s in plan.slices:
-        for note in _notes(s):
-            said.setdefault(note, []).append(s.topology.name)
-    return [f"{', '.join(names)}: {note}" for note, names in said.items()]
-
-
-def _notes(s: SlicePlan) -> Iterator[str]:
-    if s.reason:
-        yield s.reason
-    yield from s.notes
-    if s.largest:
-        yield _search_note(s)
-    for name, step in (("train", s.train), ("eval", s.evaluate)):
-        if step and step.unpriced_opcodes:
-            kinds = ", ".join(f"{n} {op}" for op, n in sorted(step.unpriced_opcodes.items()))
-            yield (
-                f"in the {name} step the compiler estimates no time for {kinds}; they count with "
-                "their main memory traffic"
-            )
-        if step and step.unknown_loops:
-            yield f"in the {name} step {step.unknown_loops} loops of unknown length count once"
-
-
-def _search_note(s: SlicePlan) -> str:
-    if not s.largest.fits:
-        return "not even one example a device fits"
-    if s.limited_by_data:
-        limit = "the whole training split"
-    elif s.largest.does_not_fit:
-        limit = f"{s.largest.does_not_fit:,} do not"
-    else:
-        limit = "larger ones were not tried"
-    return (
-        f"{s.largest.fits:,} examples a device ({s.largest.fits * s.mesh['data']:,} in all) fit, "
-        f"{limit}; found with {s.largest.compilations} compilations"
-    )
 
 
 def _mesh(s: SlicePlan) -> str:

@@ -9,10 +9,9 @@ from research.data.summary import Summary
 from research.errors import UserError
 from research.experiment import Experiment, Timetable, timetable
 from research.mesh import check_divisible
+from research.planning.options import STRONG
 from research.planning.results import RunPlan
 from research.records import freeze, require
-
-WEAK, STRONG = "weak", "strong"
 
 
 def on_devices(
@@ -28,9 +27,9 @@ def on_devices(
       experiment: as it was given.
       num_devices: devices of the slice.
       base_devices: devices of the slice that it was given for.
-      scaling: `STRONG` leaves it as it is; `WEAK` holds what each part of the
-        mesh's "data" axis has to do, training and evaluating, and lets it see as
-        many examples as before.
+      scaling: `options.STRONG` leaves it as it is; `options.WEAK` holds what each
+        part of the mesh's "data" axis has to do, training and evaluating, and
+        lets it see as many examples as before.
       per_device_batch_size: examples of each part in a training step; 0 divides
         the experiment's batch over `base_devices`.
 

@@ -10,19 +10,12 @@ their bytes at the bandwidth of the data sheet.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from research.planning import collectives
 from research.planning.collectives import Collective
-from research.planning.hlo import HBM, Buffer, Computation, Instruction, Module
-
-_FREE = {
-    "after-all", "bitcast", "constant", "get-tuple-element", "parameter", "partition-id",
-    "replica-id", "tuple",
-}  # fmt: skip
-"""Opcodes that name or arrange what is there."""
-
-_FREE_CALLS = {"AllocateBuffer", "ConcatBitcast"}
+from research.planning.hlo import Computation, Instruction, Module
+from research.planning.traffic import hbm_traffic, is_free
 
 _SMALL = 4096
 """Bytes of a result (one tile of float32) up to which its cost is beside the point."""
@@ -30,7 +23,6 @@ _SMALL = 4096
 _STARTS, _DONE = "AsyncCollectiveStart", "AsyncCollectiveDone"
 """Custom calls inside fusions that begin and end a message, which other
 fusions between them carry on."""
-
 
 _MESSAGES, _COPIES = "messages_exposed", "copies_exposed"
 """What goes on beside the core, by the field of `Timeline` that counts waiting for it."""
@@ -113,17 +105,17 @@ def replay(
     return _Replay(module, num_devices, clock, hbm_bandwidth, message_seconds).run(module.entry)
 
 
+@dataclasses.dataclass(frozen=True)
 class _Replay:
-    def __init__(self, module, num_devices, clock, hbm_bandwidth, message_seconds):
-        self._module = module
-        self._num_devices = num_devices
-        self._clock = clock
-        self._hbm_bandwidth = hbm_bandwidth
-        self._message_seconds = message_seconds
+    module: Module
+    num_devices: int
+    clock: float
+    hbm_bandwidth: float
+    message_seconds: Callable[[Collective], float]
 
     def run(self, name: str) -> Timeline:
         """Replays a computation from its first instruction to its last."""
-        computation = self._module.computations[name]
+        computation = self.module.computations[name]
         line = Timeline()
         ends: dict[str | int | None, tuple[str, float]] = {}  # what was started -> when it is there
         free = {_MESSAGES: 0.0, _COPIES: 0.0}  # when the links, and the memory, are free again
@@ -142,15 +134,15 @@ class _Replay:
             if opcode in ("while", "conditional", "call"):
                 self._run_called(line, instruction, computation)
                 continue
-            found = collectives.find(instruction, self._module, self._num_devices)
-            moved = self._hbm_traffic(instruction, computation)
+            found = collectives.find(instruction, self.module, self.num_devices)
+            moved = hbm_traffic(instruction, computation, self.module)
             line.hbm_bytes += moved
             if opcode.endswith("-done"):
                 wait(_started_by(instruction, computation))
             elif found:
                 self._send(line, instruction, found, start, wait)
             elif opcode.endswith("-start"):
-                start(_COPIES, instruction.name, moved / self._hbm_bandwidth)
+                start(_COPIES, instruction.name, moved / self.hbm_bandwidth)
             self._compute(line, instruction, moved, is_message=bool(found))
         return line
 
@@ -159,7 +151,7 @@ class _Replay:
         role = self._role(instruction)
         for collective in found:
             key = instruction.name if role == "start" else collective.channel
-            seconds = self._message_seconds(collective)
+            seconds = self.message_seconds(collective)
             if role in ("start", "fused start", "whole"):
                 line.messages.append(Message(collective, 1, seconds, is_async=role != "whole"))
                 start(_MESSAGES, key, seconds)
@@ -171,7 +163,7 @@ class _Replay:
             return "start"
         if instruction.opcode != "fusion":
             return "whole"
-        inside = self._module.computations[instruction.called["calls"]].instructions.values()
+        inside = self.module.computations[instruction.called["calls"]].instructions.values()
         targets = {member.custom_call_target for member in inside}
         if _STARTS in targets:
             return "fused start"
@@ -183,7 +175,7 @@ class _Replay:
     def _run_called(self, line: Timeline, instruction: Instruction, within: Computation) -> None:
         called = instruction.called
         if instruction.opcode == "while":
-            times = self._module.trip_count(instruction, within)
+            times = self.module.trip_count(instruction, within)
             line.unknown_loops += times is None
             line.add(self.run(called["body"]), 1 if times is None else times)
         elif instruction.opcode == "call":
@@ -198,71 +190,11 @@ class _Replay:
         """Accounts for the core's own time."""
         if instruction.cycles is not None:
             line.cycles += instruction.cycles
-            line.kernels += instruction.cycles / self._clock
-        elif not (is_message or _is_free(instruction) or _is_asynchronous(instruction)):
-            line.unpriced += moved / self._hbm_bandwidth
+            line.kernels += instruction.cycles / self.clock
+        elif not (is_message or is_free(instruction) or _is_asynchronous(instruction)):
+            line.unpriced += moved / self.hbm_bandwidth
             if sum(buffer.bytes for buffer in instruction.results) > _SMALL:
                 line.unpriced_opcodes[instruction.custom_call_target or instruction.opcode] += 1
-
-    def _hbm_traffic(self, instruction: Instruction, computation: Computation) -> float:
-        """Returns the bytes that an instruction moves from and to main memory."""
-        if _is_free(instruction) or instruction.opcode.endswith(("-done", "-update")):
-            return 0.0
-        read = sum(
-            self._read(instruction, number, _hbm_bytes(computation.instructions[operand].results))
-            for number, operand in enumerate(instruction.operands)
-        )
-        if instruction.opcode in ("copy-start", "slice-start"):
-            # One end is main memory, usually; what is sliced is read in part.
-            results = [b.bytes for b in instruction.results if b.dims]
-            return min(results, default=0.0) if read or _hbm_bytes(instruction.results) else 0.0
-        return read + self._written(instruction)
-
-    def _read(self, instruction: Instruction, number: int, whole: float) -> float:
-        """Returns what is read of an operand; of one that is sliced, the slices."""
-        if not whole:
-            return 0.0
-        if instruction.opcode in ("dynamic-slice", "gather"):
-            return min(whole, sum(b.bytes for b in instruction.results)) if number == 0 else whole
-        if instruction.opcode == "dynamic-update-slice" and number == 0:
-            return 0.0
-        if instruction.opcode != "fusion":
-            return whole
-        inside = self._module.computations[instruction.called["calls"]]
-        parameter = inside.parameters.get(number)
-        parts = [
-            self._read(user, place, whole)
-            for user in (inside.users(parameter) if parameter else ())
-            for place, operand in enumerate(user.operands)
-            if operand == parameter
-        ]
-        return min(whole, sum(parts))
-
-    def _written(self, instruction: Instruction) -> float:
-        """Returns what is written to main memory; of arrays updated in place, the update."""
-        if instruction.opcode == "dynamic-update-slice":
-            return 0.0
-        if instruction.opcode != "fusion":
-            return _hbm_bytes(instruction.results)
-        inside = self._module.computations[instruction.called["calls"]]
-        root = inside.instructions[inside.root]
-        roots = root.operands if root.opcode == "tuple" else (root.name,)
-        if len(roots) != len(instruction.results):
-            return _hbm_bytes(instruction.results)
-        return sum(
-            min(_hbm_bytes([result]), _update_bytes(inside, name))
-            for result, name in zip(instruction.results, roots, strict=True)
-        )
-
-
-def _update_bytes(fusion: Computation, name: str) -> float:
-    """Returns the size of what is put into an array in place; without end if it is made anew."""
-    instruction = fusion.instructions[name]
-    while instruction.opcode == "bitcast":
-        instruction = fusion.instructions[instruction.operands[0]]
-    if instruction.opcode != "dynamic-update-slice":
-        return float("inf")
-    return sum(b.bytes for b in fusion.instructions[instruction.operands[1]].results)
 
 
 def _started_by(instruction: Instruction, computation: Computation) -> str:
@@ -273,13 +205,5 @@ def _started_by(instruction: Instruction, computation: Computation) -> str:
     return name
 
 
-def _is_free(instruction: Instruction) -> bool:
-    return instruction.opcode in _FREE or instruction.custom_call_target in _FREE_CALLS
-
-
 def _is_asynchronous(instruction: Instruction) -> bool:
     return instruction.opcode.endswith(("-start", "-update", "-done"))
-
-
-def _hbm_bytes(buffers: Iterable[Buffer]) -> float:
-    return sum(buffer.bytes for buffer in buffers if buffer.memory_space == HBM)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 from launch import cli, plan
 from research.planning import compiler, report_json
 from research.planning.chips import CHIPS
-from tests.data.conftest import CHECKOUT
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 needs_libtpu = pytest.mark.skipif(
     not compiler.is_installed(), reason="needs libtpu: pip install -e '.[plan]'"
@@ -149,6 +151,17 @@ class TestCompiledPlans:
         # Its images alone, as float32, take between a quarter and all of 15.75 GiB.
         assert 0.25 < fits * 256 * 256 * 3 * 4 / (15.75 * 2**30) < 1
 
+    def test_an_evaluation_that_does_not_fit_is_told_from_training(self, folder):
+        found = planned(
+            folder / "eval.json", "--topology=v5e:1x1", "--per_device_batch_size=8",
+            "--config.evaluation.global_batch_size=65536", "--config.model.widths=(8,)",
+            "--nosearch_batch", *LARGE_IMAGES,
+        )["slices"][0]  # fmt: skip
+        assert found["status"] == "does not fit"
+        assert found["reason"].startswith("eval step: RESOURCE_EXHAUSTED")
+        assert found["train_step"]["memory"]["total"] < found["available_memory"]
+        assert found["eval_step"] is None and found["run"] is None
+
     def test_a_slice_that_cannot_share_the_global_batch_leaves_the_others(self, folder):
         found = planned(
             folder / "strong.json",
@@ -166,15 +179,21 @@ class TestCompiledPlans:
         for found in data_parallel["slices"]:
             assert page.count(found["topology"]) >= 4
 
-    def test_two_plans_at_once_are_quiet_and_print_what_they_are_asked_for(self):
+    def test_two_plans_at_once_are_quiet_and_leave_jax_to_their_callers(self):
+        program = (
+            "import sys\n"
+            "from launch import cli, plan\n"
+            "code = cli.guarded(plan.main, sys.argv[1:])\n"
+            "sys.exit('JAX is loaded' if 'jax' in sys.modules else code)"
+        )
         environment = {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
-        command = [sys.executable, "-m", "launch.plan", "--topology=v5e:1x1", "--nosearch_batch"]
+        argv = ["--topology=v5e:1x1", "--nosearch_batch", "--json=-"]
         both = [
             subprocess.Popen(
-                [*command, "--json=-"], cwd=CHECKOUT, env=environment, text=True,
+                [sys.executable, *command, *argv], cwd=CHECKOUT, env=environment, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )
-            for _ in range(2)
+            for command in (["-m", "launch.plan"], ["-c", program])
         ]  # fmt: skip
         for process in both:
             shown, noise = process.communicate(timeout=300)
@@ -195,6 +214,8 @@ def test_without_a_compiler_the_extra_is_named(capsys, monkeypatch):
         ([], "--topology: give one or more slices"),
         (["--topology=v5e:2x5"], "there is no slice 'v5e:2x5'"),
         (["--topology=v5e:2x4", "--scaling=both"], "<weak|strong>"),
+        (["--topology=v5e:2x4", "--html=no/such/folder/plan.html"], "can't be written"),
+        (["--topology=v5e:2x4", f"--json={CHECKOUT}"], f"--json: {CHECKOUT} can't be written"),
         (["--topology=v5e:2x4", "--data_classes=10"], "give all of --data_shape, --data_classes"),
         (["--topology=v5e:2x4", "--data_shape=28,28", *LARGE_IMAGES[1:]], "not '28,28'"),
         (["--topology=v5e:2x4", *LARGE_IMAGES[:2], "--data_examples=0,1,1"], "of at least 1"),

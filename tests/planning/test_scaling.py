@@ -6,7 +6,8 @@ from research.data.summary import Summary
 from research.errors import UserError
 from research.experiment import Evaluation, Mesh, timetable
 from research.optimizers.sgd import Sgd
-from research.planning.scaling import STRONG, WEAK, on_devices, run_plan, steps_of
+from research.planning.options import STRONG, WEAK
+from research.planning.scaling import on_devices, run_plan, steps_of
 from tests import tiny
 
 DATA = Summary((4, 4, 1), 3, train=1000, validation=100, test=200)

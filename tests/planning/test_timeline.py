@@ -158,9 +158,8 @@ def test_what_stays_on_the_chip_is_no_traffic():
     assert found.hbm_bytes == SIZE
 
 
-def test_of_an_array_that_is_sliced_or_updated_in_place_the_part_counts():
-    part = 128 * 4
-    update = """
+PART = 128 * 4
+IN_PLACE = """
 %in_place (old: f32[8,128], row: f32[1,128], i: s32[]) -> f32[8,128] {
   %old = f32[8,128]{1,0} parameter(0)
   %row = f32[1,128]{1,0:S(1)} parameter(1)
@@ -168,12 +167,43 @@ def test_of_an_array_that_is_sliced_or_updated_in_place_the_part_counts():
   ROOT %new = f32[8,128]{1,0} dynamic-update-slice(%old, %row, %i, %i)
 }
 """
+
+
+@pytest.mark.parametrize(
+    "update",
+    ["dynamic-update-slice(%x, %part, %at, %at)", "fusion(%x, %part, %at), calls=%in_place"],
+)
+def test_of_an_array_that_is_sliced_or_updated_in_place_the_part_counts(update):
     found = timeline(
         programs.module(
-            "  %i0 = s32[]{:S(6)} constant(0)",
-            "  %row0 = f32[1,128]{1,0:S(1)} dynamic-slice(%x, %i0, %i0)",
-            "  ROOT %new0 = f32[8,128]{1,0} fusion(%x, %row0, %i0), calls=%in_place",
-            computations=update,
+            "  %at = s32[]{:S(6)} constant(0)",
+            "  %part = f32[1,128]{1,0:S(1)} dynamic-slice(%x, %at, %at)",
+            f"  ROOT %updated = f32[8,128]{{1,0}} {update}",
+            computations=IN_PLACE,
         )
     )
-    assert found.hbm_bytes == 2 * part
+    assert found.hbm_bytes == 2 * PART
+
+
+def test_what_a_fusion_slices_deep_inside_counts_in_part():
+    inner = """
+%inner (whole: f32[8,128], j: s32[]) -> f32[1,128] {
+  %whole = f32[8,128]{1,0} parameter(0)
+  %j = s32[]{:S(6)} parameter(1)
+  ROOT %cut = f32[1,128]{1,0} dynamic-slice(%whole, %j, %j)
+}
+
+%outer (all: f32[8,128], k: s32[]) -> f32[1,128] {
+  %all = f32[8,128]{1,0} parameter(0)
+  %k = s32[]{:S(6)} parameter(1)
+  ROOT %deep = f32[1,128]{1,0} fusion(%all, %k), kind=kLoop, calls=%inner
+}
+"""
+    found = timeline(
+        programs.module(
+            "  %at = s32[]{:S(6)} constant(0)",
+            "  ROOT %part = f32[1,128]{1,0:S(1)} fusion(%x, %at), kind=kLoop, calls=%outer",
+            computations=inner,
+        )
+    )
+    assert found.hbm_bytes == PART
