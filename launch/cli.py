@@ -37,9 +37,9 @@ def run(main: Callable[[list[str]], int]) -> None:
     """Runs an entry point on the command line and exits with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("research").setLevel(logging.INFO)
-    # What fails in the threads of Orbax reaches us as an exception; they need not
+    # What fails in the threads of Orbax and of buckets reaches us as an exception; they need not
     # print their own stack traces beside it.
-    for name in ("absl", "asyncio"):
+    for name in ("absl", "asyncio", "gcsfs"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sys.unraisablehook = _pass_over_abandoned_writes
     # A process that a signal ends says where it was, such as SIGBUS: a file that

@@ -178,9 +178,9 @@ def load_recorded(path: str | pathlib.Path) -> Experiment:
     Raises:
       UserError: if there is no such file, or it doesn't describe an experiment.
     """
-    from research import workdir
+    from research import remote, workdir
 
-    experiment, _ = workdir.read_recorded(pathlib.Path(path))
+    experiment, _ = workdir.read_recorded(remote.locate(path))
     return experiment
 
 

@@ -92,7 +92,10 @@ def _define(values) -> None:
 
     platforms.define(values)
     flags.DEFINE_string(
-        "workdir", "", "where everything is written; runs/NAME unless given", flag_values=values
+        "workdir",
+        "",
+        "where everything is written, a folder or gs://BUCKET/FOLDER; runs/NAME unless given",
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "dry_run",

@@ -1,6 +1,6 @@
 """Checkpoint folders as files: found, verified and read without their experiment."""
 
-import pathlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from research import manifest
+from research import manifest, remote
 from research.errors import UserError, first_line, shortened
 from research.sharding import path_name
 
 
-def find(path: str | pathlib.Path) -> pathlib.Path:
+def find(path: str | os.PathLike) -> remote.Path:
     """Returns the folder of an undamaged checkpoint.
 
     Args:
@@ -22,7 +22,7 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
     Raises:
       UserError: if there is none, naming those that are near, or it is damaged.
     """
-    folder = pathlib.Path(path).expanduser().absolute()
+    folder = remote.locate(path)
     if not (folder / manifest.NAME).exists():
         root = folder if folder.name == "checkpoints" else folder / "checkpoints"
         found = sorted(map(str, root.glob("[0-9]*")))
@@ -36,7 +36,7 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def read_arrays(
-    folder: pathlib.Path, shapes: Mapping[str, jax.ShapeDtypeStruct] | None = None
+    folder: remote.Path, shapes: Mapping[str, jax.ShapeDtypeStruct] | None = None
 ) -> dict[str, Any]:
     """Reads arrays of a checkpoint.
 

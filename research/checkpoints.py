@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import pathlib
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from research import manifest, processes
+from research import manifest, processes, remote
 from research.errors import (
     HungError,
     UserError,
@@ -39,7 +38,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        directory: pathlib.Path,
+        directory: remote.Path,
         keep: int = 1,
         read_only: bool = False,
         about: Mapping[str, Any] | None = None,
@@ -265,15 +264,17 @@ class Checkpoints:
         if not processes.is_first():
             return
         step, leaves = self._being_saved
-        (folder,) = self._directory.glob(f"{step}.orbax-checkpoint-tmp*")
+        # In a bucket, where nothing can be renamed, the folder has its name from the start.
+        temporary = list(self._directory.glob(f"{step}.orbax-checkpoint-tmp*"))
+        (folder,) = temporary or [self._directory / str(step)]
         manifest.write(folder, leaves, {"step": step, **self._about})
 
-    def _set_aside(self, step: int) -> pathlib.Path:
+    def _set_aside(self, step: int) -> remote.Path:
         shelf = self._directory.parent / "damaged"
         shelf.mkdir(exist_ok=True)
         taken = sum(entry.name.split("-")[0] == str(step) for entry in shelf.iterdir())
         target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
-        (self._directory / str(step)).rename(target)
+        remote.move(self._directory / str(step), target)
         return target
 
 

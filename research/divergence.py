@@ -56,7 +56,7 @@ class Watch:
         )
         return DivergedError(
             f"{what}; training has stopped. {kept}.\nWhere they arose says\n"
-            f"  python -m launch.replay --workdir={self._files.root} --step={step}\n"
+            f"  python -m launch.replay --workdir={self._files.home} --step={step}\n"
             "Try a smaller --config.optimizer.learning_rate, --config.optimizer.clip_norm=1, or "
             "--config.optimizer.apply_if_finite to skip such steps, in another --workdir"
         )

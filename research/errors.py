@@ -2,7 +2,7 @@
 
 import contextlib
 import difflib
-import pathlib
+import os
 from collections.abc import Iterable, Iterator
 
 
@@ -32,7 +32,7 @@ class DivergedError(UserError):
 
 @contextlib.contextmanager
 def errors_of_disk(
-    what: str, folder: pathlib.Path, kinds: type[Exception] = OSError
+    what: str, folder: os.PathLike, kinds: type[Exception] = OSError
 ) -> Iterator[None]:
     """Turns what a full or failing disk raises into an error that says what to do.
 

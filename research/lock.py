@@ -8,6 +8,7 @@ import pathlib
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from research.errors import UserError
 
@@ -27,29 +28,37 @@ def sole_writer(path: pathlib.Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            raise UserError(
-                f"{path.parent} is being written by another run ({_holder(file.read())}). "
-                "Wait for its end or stop it, or choose another --workdir"
-            ) from error
+            raise held_by_another(path.parent, file.read()) from error
         file.seek(0)
         file.truncate()
-        json.dump(
-            {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-            },
-            file,
-        )
+        json.dump(holder(), file)
         file.flush()
         yield
         # Emptied rather than removed: whoever waits holds this very file.
         file.truncate(0)
 
 
-def _holder(text: str) -> str:
+def holder() -> dict[str, Any]:
+    """Returns what this process says of itself where it holds a lock."""
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+
+
+def described(text: str | bytes) -> str:
+    """Says in words what a holder wrote of itself as JSON."""
     try:
         holder = json.loads(text)
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (ValueError, KeyError, TypeError):
         return "it has not said which"
+
+
+def held_by_another(folder: os.PathLike, text: str | bytes) -> UserError:
+    """Returns the error of a work directory whose holder wrote this of itself."""
+    return UserError(
+        f"{folder} is being written by another run ({described(text)}). "
+        "Wait for its end or stop it, or choose another --workdir"
+    )

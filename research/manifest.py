@@ -8,11 +8,11 @@ without one.
 
 import hashlib
 import json
-import pathlib
 from typing import Any
 
 import jax
 
+from research import remote
 from research.errors import UserError, first_line
 from research.workdir import read_json, write_json
 
@@ -25,7 +25,7 @@ WRITTEN_AT_COMMIT = ("_CHECKPOINT_METADATA", "commit_success.txt")
 """Orbax's notes on the commit itself; they hold nothing of the state."""
 
 
-def write(folder: pathlib.Path, leaves: Leaves, about: dict[str, Any]) -> None:
+def write(folder: remote.Path, leaves: Leaves, about: dict[str, Any]) -> None:
     """Writes the manifest of a complete checkpoint.
 
     Args:
@@ -37,7 +37,7 @@ def write(folder: pathlib.Path, leaves: Leaves, about: dict[str, Any]) -> None:
     write_json(folder / NAME, {**content, "digest": _digest(content)})
 
 
-def read(folder: pathlib.Path) -> dict[str, Any]:
+def read(folder: remote.Path) -> dict[str, Any]:
     """Returns the manifest of a checkpoint.
 
     Raises:
@@ -49,7 +49,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     return content
 
 
-def damage(folder: pathlib.Path) -> list[str]:
+def damage(folder: remote.Path) -> list[str]:
     """Returns what is wrong with a checkpoint's files, one line each; [] if nothing is."""
     if not (folder / NAME).is_file():
         return [f"{NAME} is missing"]
@@ -98,13 +98,12 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _digests(folder: pathlib.Path) -> dict[str, list]:
+def _digests(folder: remote.Path) -> dict[str, list]:
     """Returns relative path -> [bytes, BLAKE2b digest] of the files that hold the state."""
-    others = {folder / name for name in (NAME, *WRITTEN_AT_COMMIT)}
     found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path not in others:
-            with path.open("rb") as file:
+    for name in remote.files_below(folder):
+        if name not in (NAME, *WRITTEN_AT_COMMIT):
+            with (folder / name).open("rb") as file:
                 digest = hashlib.file_digest(file, "blake2b").hexdigest()
-            found[path.relative_to(folder).as_posix()] = [path.stat().st_size, digest]
+                found[name] = [file.tell(), digest]
     return found

@@ -53,13 +53,14 @@ class MetricsLog:
         self._mirror(line)
 
     def flush(self) -> None:
-        """Returns once all lines are on the disk, come what may."""
+        """Returns once all lines are on the disk (in the bucket), come what may."""
         with errors_of_disk("metrics", self._workdir.root):
             self._file.flush()
             os.fsync(self._file.fileno())
         if self._events is not None:
             with errors_of_disk("event files", self._workdir.root):
                 self._events.flush()
+        self._workdir.push()
 
     def close(self) -> None:
         """Writes out everything and closes the files."""

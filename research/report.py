@@ -23,9 +23,10 @@ def write(workdir: Workdir, summary: dict[str, Any]) -> list[str]:
     write_json(workdir.summary, summary)
     accuracy = summary["test"]["accuracy"]
     draw_learning_curves(workdir, f"{summary['experiment']}: test accuracy {accuracy:.4f}")
-    there = {name: text for name, text in CONTENTS.items() if (workdir.root / name).exists()}
+    workdir.push()
+    there = {name: text for name, text in CONTENTS.items() if (workdir.home / name).exists()}
     return [
-        f"wrote {workdir.root}:",
+        f"wrote {workdir.home}:",
         *(f"  {name:<22}{text}" for name, text in there.items()),
     ]
 

@@ -1,7 +1,6 @@
 """Reading a run back from its work directory."""
 
 import dataclasses
-import pathlib
 
 import jax
 
@@ -44,7 +43,7 @@ def restore(path: str, step: int | None = None, best: bool = False) -> Restored:
     Raises:
       UserError: if there is no such checkpoint, or it can't be restored.
     """
-    files = workdir.Workdir(pathlib.Path(path).expanduser().absolute())
+    files = workdir.find_workdir(path)
     experiment, _ = workdir.read_experiment(files)
     checkpoints = Checkpoints(files.checkpoints, read_only=True)
     step = checkpoints.pick(step, best)

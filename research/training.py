@@ -16,7 +16,6 @@ from research.data.feed import train_batch
 from research.data.splits import Dataset, Split, open_dataset
 from research.divergence import Watch
 from research.experiment import Experiment, Timetable, timetable
-from research.lock import sole_writer
 from research.pace import Pace
 from research.program import Program, compile_train_step, make_program
 
@@ -67,12 +66,12 @@ def train(
     files = workdir.open_workdir(path)
     with contextlib.ExitStack() as stack:
         processes.check_same("the experiment", dataclasses.asdict(experiment))
-        processes.decided(lambda: stack.enter_context(sole_writer(files.lock)))
+        processes.decided(lambda: stack.enter_context(files.sole_writer()))
         dataset = open_dataset(experiment.data)
         processes.check_same("the data set", dataset.fingerprint)
         plan = timetable(experiment, len(dataset.train))
         program = make_program(experiment, plan, dataset)
-        if experiment.restore.checkpoint and not files.experiment.exists():
+        if experiment.restore.checkpoint and not processes.decided(files.experiment.exists):
             warm_start.choose(program.state_shapes, experiment.restore)
         processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))
         checkpoints = Checkpoints(
@@ -213,7 +212,7 @@ class Run:
         parameters = state.count_parameters(self._state)
         per_device = self._experiment.global_batch_size // self._program.mesh.shape["data"]
         for line in (
-            f"work directory {self._files.root}",
+            f"work directory {self._files.home}",
             f"devices {mesh.describe(self._program.mesh, self._experiment.mesh.mode)}",
             f"data {self._dataset.name}: {sizes} examples, image shape {self._dataset.image_shape}",
             f"model {self._experiment.model.name}: {parameters:,} parameters, state "

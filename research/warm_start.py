@@ -1,14 +1,13 @@
 """A new run that begins with arrays of another run's checkpoint."""
 
 import dataclasses
-import pathlib
 import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from research import checkpoint_files, manifest
+from research import checkpoint_files, manifest, remote
 from research.errors import UserError, indented, shortened
 from research.experiment import Restore
 from research.sharding import path_name
@@ -26,7 +25,7 @@ class Choice:
         for each path.
     """
 
-    folder: pathlib.Path
+    folder: remote.Path
     taken: tuple[str, ...]
     missing: tuple[str, ...]
 

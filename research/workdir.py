@@ -1,5 +1,6 @@
 """A run's work directory: which files stand in it, and whose they are."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -9,8 +10,11 @@ import platform
 import tempfile
 from typing import Any
 
+from etils import epath
+
 import research
-from research.errors import UserError, errors_of_disk
+from research import lock, remote
+from research.errors import UserError, errors_of_disk, first_line
 from research.experiment import Experiment
 from research.records import difference, from_dict
 
@@ -20,9 +24,37 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """Paths of the files of a run."""
+    """Paths of the files of a run.
+
+    Attributes:
+      root: the folder, on a disk, in which the small files are read and written.
+    """
 
     root: pathlib.Path
+
+    @property
+    def home(self) -> remote.Path:
+        """The work directory as all processes and people know it."""
+        return self.root
+
+    def check_writable(self) -> None:
+        """Creates the directory unless it is there; raises `UserError` if it can't be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"work directory {self.root} can't be written to: {error.strerror}. "
+                "Choose another one with --workdir=…"
+            ) from error
+
+    def sole_writer(self) -> contextlib.AbstractContextManager[None]:
+        """Holds the directory while a block runs; see `research.lock.sole_writer`."""
+        return lock.sole_writer(self.lock)
+
+    def push(self) -> None:
+        """Returns once the files under `root` are in `home`, too."""
 
     @property
     def experiment(self) -> pathlib.Path:
@@ -35,9 +67,9 @@ class Workdir:
         return self.root / "lock"
 
     @property
-    def roll(self) -> pathlib.Path:
+    def roll(self) -> epath.Path:
         """Where the processes of a run sign; one file each."""
-        return self.root / "processes"
+        return epath.Path(self.home) / "processes"
 
     @property
     def metrics(self) -> pathlib.Path:
@@ -50,9 +82,9 @@ class Workdir:
         return self.root / "tensorboard"
 
     @property
-    def checkpoints(self) -> pathlib.Path:
+    def checkpoints(self) -> remote.Path:
         """Orbax checkpoints, one folder a step."""
-        return self.root / "checkpoints"
+        return self.home / "checkpoints"
 
     @property
     def summary(self) -> pathlib.Path:
@@ -65,23 +97,58 @@ class Workdir:
         return self.root / "learning_curves.png"
 
 
-def open_workdir(path: str) -> Workdir:
+@dataclasses.dataclass(frozen=True)
+class BucketWorkdir(Workdir):
+    """The same in a bucket: checkpoints are written there, small files by a mirror."""
+
+    mirror: remote.Mirror
+
+    @property
+    def home(self) -> remote.Path:
+        return self.mirror.home
+
+    def check_writable(self) -> None:
+        self.mirror.check_writable()
+
+    def sole_writer(self) -> contextlib.AbstractContextManager[None]:
+        return self.mirror.sole_writer()
+
+    def push(self) -> None:
+        self.mirror.push()
+
+
+def open_workdir(path: str | os.PathLike) -> Workdir:
     """Creates the work directory unless it is there, and checks it is writable.
+
+    Args:
+      path: a folder on a disk, or gs://BUCKET/FOLDER.
 
     Raises:
       UserError: if it can't be created or written to.
     """
-    root = pathlib.Path(path).expanduser().absolute()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"work directory {root} can't be written to: {error.strerror}. "
-            "Choose another one with --workdir=…"
-        ) from error
-    return Workdir(root)
+    files = _workdir(path)
+    files.check_writable()
+    return files
+
+
+def find_workdir(path: str | os.PathLike) -> Workdir:
+    """Returns a work directory to be read, with its small files at hand.
+
+    Raises:
+      UserError: if it is in a bucket that can't be read.
+    """
+    files = _workdir(path)
+    if isinstance(files, BucketWorkdir):
+        files.mirror.pull()
+    return files
+
+
+def _workdir(path: str | os.PathLike) -> Workdir:
+    home = remote.locate(path)
+    if not remote.is_remote(home):
+        return Workdir(home)
+    mirror = remote.Mirror(home, elsewhere=("checkpoints", "damaged", "processes"))
+    return BucketWorkdir(mirror.root, mirror)
 
 
 def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> None:
@@ -94,7 +161,7 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
     if not workdir.experiment.exists():
         if any(workdir.checkpoints.glob("*")):
             raise UserError(
-                f"{workdir.root} holds checkpoints but no experiment.json that says whose "
+                f"{workdir.home} holds checkpoints but no experiment.json that says whose "
                 "they are. Restore that file, or choose another --workdir"
             )
         write_json(
@@ -105,13 +172,14 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
                 "versions": versions(),
             },
         )
+        workdir.push()
         return
     recorded, recorded_fingerprint = read_experiment(workdir)
     # Where arrays live may change from one start to the next; what is computed may not.
     changes = difference(recorded, dataclasses.replace(experiment, mesh=recorded.mesh))
     if changes:
         raise UserError(
-            f"{workdir.root} belongs to another experiment. Fields that differ "
+            f"{workdir.home} belongs to another experiment. Fields that differ "
             "(there -> here):\n"
             + "\n".join(f"  config.{change}" for change in changes)
             + "\nGive them their old values to resume it, or choose another --workdir"
@@ -119,7 +187,7 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
     if recorded_fingerprint != data_fingerprint:
         raise UserError(
             f"the data set {experiment.data.name!r} has changed since the run in "
-            f"{workdir.root} began, so it can't be resumed. Restore the data, or start "
+            f"{workdir.home} began, so it can't be resumed. Restore the data, or start "
             "anew in another --workdir"
         )
 
@@ -133,7 +201,7 @@ def read_experiment(workdir: Workdir) -> tuple[Experiment, str]:
     return read_recorded(workdir.experiment)
 
 
-def read_recorded(path: pathlib.Path) -> tuple[Experiment, str]:
+def read_recorded(path: remote.Path) -> tuple[Experiment, str]:
     """Returns what an experiment.json holds; see `read_experiment`."""
     values = read_json(path)
     if not isinstance(values, dict) or not {"experiment", "data_fingerprint"} <= values.keys():
@@ -147,7 +215,7 @@ def versions() -> dict[str, str]:
     return {"hanok": research.__version__, "python": platform.python_version(), **found}
 
 
-def write_json(path: pathlib.Path, values: Any) -> None:
+def write_json(path: remote.Path, values: Any) -> None:
     """Writes a JSON file so that it is there whole or not at all.
 
     Raises:
@@ -157,8 +225,11 @@ def write_json(path: pathlib.Path, values: Any) -> None:
         replace_file(path, json.dumps(values, indent=2) + "\n")
 
 
-def replace_file(path: pathlib.Path, text: str) -> None:
+def replace_file(path: remote.Path, text: str) -> None:
     """Writes a text file so that the old or the new one is there, whole."""
+    if remote.is_remote(path):
+        path.write_text(text)  # as every object is
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w") as file:
         file.write(text)
@@ -167,7 +238,7 @@ def replace_file(path: pathlib.Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def read_json(path: pathlib.Path) -> Any:
+def read_json(path: remote.Path) -> Any:
     """Reads a JSON file.
 
     Raises:
@@ -177,5 +248,5 @@ def read_json(path: pathlib.Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise UserError(f"no file {path}: is {path.parent} a work directory?") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read: {error}") from error
+    except Exception as error:  # buckets raise many kinds
+        raise UserError(f"{path} can't be read: {first_line(error)}") from error

@@ -1,0 +1,206 @@
+"""Files in a bucket of Google Cloud Storage: gs://BUCKET/FOLDER.
+
+Objects of a bucket are written whole, at once: they can't be appended to,
+renamed or locked. Orbax knows how to live with that. The small files of a work
+directory are written to this machine's disk, like those of any other, and
+copied there and back by a `Mirror`. Requests are TensorStore's, paths are
+etils.epath's, as in Orbax.
+"""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
+
+from research import lease
+from research.errors import UserError, first_line
+
+SCHEME = "gs://"
+
+RETRIES = 4
+"""How often a request is tried again, with growing pauses: half a minute in all."""
+
+REMEDIES = {
+    "INVALID_ARGUMENT": "Give gs://BUCKET/FOLDER",
+    "NOT_FOUND": "Is the bucket's name right? `gcloud storage buckets create` makes one",
+    "UNAUTHENTICATED": "Log in with `gcloud auth application-default login`, or name a key "
+    "file in GOOGLE_APPLICATION_CREDENTIALS",
+    "PERMISSION_DENIED": "Grant the account that runs this the role roles/storage.objectUser "
+    "on the bucket, or log in as another one: `gcloud auth application-default login`",
+    "": "Does the network reach it? The same command then goes on from the last complete "
+    "checkpoint",
+}
+"""What to do, by the status that an error begins with."""
+
+Path = pathlib.Path | epath.Path
+"""A path on a disk, or in a bucket."""
+
+
+def locate(path: str | os.PathLike) -> Path:
+    """Returns the path of a file or folder, on a disk (made absolute) or in a bucket.
+
+    Raises:
+      UserError: if it is elsewhere, or in a bucket and what reads buckets is not
+        installed.
+    """
+    scheme, separator, _ = os.fspath(path).partition("://")
+    if not separator:
+        return pathlib.Path(path).expanduser().absolute()
+    if scheme + separator != SCHEME:
+        raise UserError(f"{path}: work directories are on a disk or in a bucket, {SCHEME}…")
+    _prepare_epath()
+    return epath.Path(path)
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path leads into a bucket."""
+    return os.fspath(path).startswith(SCHEME)
+
+
+def files_below(folder: Path) -> list[str]:
+    """Returns the relative paths of all files in a folder and in those below, sorted."""
+    if is_remote(folder):
+        names = [name.decode() for name in open_store(folder).list().result()]
+        return sorted(name for name in names if not name.endswith("/"))
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
+def move(folder: Path, target: Path) -> None:
+    """Moves a folder; in a bucket, file by file, so that all are there at least once."""
+    if not is_remote(folder):
+        folder.rename(target)
+        return
+    for name in files_below(folder):
+        (folder / name).copy(target / name)
+    folder.rmtree()
+
+
+def open_store(folder: epath.Path) -> Any:
+    """Returns the objects below a folder of a bucket as a `tensorstore.KvStore`."""
+    import tensorstore
+
+    context = tensorstore.Context({"gcs_request_retries": {"max_retries": RETRIES}})
+    return tensorstore.KvStore.open(f"{folder}/", context=context).result()
+
+
+@contextlib.contextmanager
+def errors_of_bucket(folder: epath.Path) -> Iterator[None]:
+    """Turns what a request to a bucket raises into an error that says what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # TensorStore tells them apart in words alone
+        reason = first_line(error).split(" [")[0]
+        remedy = next(text for status, text in REMEDIES.items() if reason.startswith(status))
+        raise UserError(f"{folder} can't be used: {reason}\n{remedy}") from error
+
+
+class Mirror:
+    """A folder of a bucket, and a copy of its small files on this machine's disk.
+
+    The copy is this process's alone and goes with it; the bucket is what stays.
+
+    Attributes:
+      home: the folder in the bucket.
+      root: the folder on the disk.
+    """
+
+    def __init__(self, home: epath.Path, elsewhere: tuple[str, ...]):
+        """Begins with an empty copy; nothing is written to the bucket yet.
+
+        Args:
+          home: the folder in the bucket.
+          elsewhere: folders in it that are not copied.
+        """
+        self.home = home
+        self._elsewhere = elsewhere
+        self._temporary = tempfile.TemporaryDirectory(prefix="hanok-")
+        self.root = pathlib.Path(self._temporary.name)
+        with errors_of_bucket(home):
+            self._store = open_store(home)
+        self._lease = lease.Lease(self._store, home)
+        self._in_bucket: dict[str, tuple[int, int]] = {}
+
+    def check_writable(self) -> None:
+        """Raises `UserError` unless objects can be written and removed."""
+        # Each under a name of its own, as the processes of a run look at the same time.
+        name = f"{self._elsewhere[-1]}/writable-{self.root.name}"
+        with errors_of_bucket(self.home):
+            self._store.write(name, b"").result()
+            self._store.write(name, None).result()
+
+    @contextlib.contextmanager
+    def sole_writer(self) -> Iterator[None]:
+        """Holds the folder while the block runs, with the files as they were left there.
+
+        Raises:
+          UserError: if another process holds it, saying which.
+        """
+        with contextlib.ExitStack() as stack:
+            with errors_of_bucket(self.home):
+                stack.enter_context(self._lease.held())
+            self.pull()
+            yield
+
+    def pull(self) -> None:
+        """Copies the files from the bucket to the disk.
+
+        Raises:
+          UserError: if the bucket does not give them.
+        """
+        with errors_of_bucket(self.home):
+            names = filter(self._is_copied, files_below(self.home))
+            reads = {name: self._store.read(name) for name in names}
+            for name, read in reads.items():
+                path = self.root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(read.result().value)
+        self._in_bucket = self._on_disk()
+
+    def push(self) -> None:
+        """Returns once the bucket holds the same files as the disk.
+
+        Raises:
+          UserError: if it does not take them, or another process holds it by now.
+        """
+        self._lease.check()
+        now = self._on_disk()
+        changed = [name for name, stamp in now.items() if self._in_bucket.get(name) != stamp]
+        with errors_of_bucket(self.home):
+            writes = [
+                *(self._store.write(name, (self.root / name).read_bytes()) for name in changed),
+                *(self._store.write(name, None) for name in self._in_bucket.keys() - now.keys()),
+            ]
+            for write in writes:
+                write.result()
+        self._in_bucket = now
+
+    def _on_disk(self) -> dict[str, tuple[int, int]]:
+        """Returns name -> what changes when a file does."""
+        stats = {name: (self.root / name).stat() for name in files_below(self.root)}
+        return {name: (stat.st_mtime_ns, stat.st_size) for name, stat in stats.items()}
+
+    def _is_copied(self, name: str) -> bool:
+        return name != lease.NAME and name.split("/")[0] not in self._elsewhere
+
+
+@functools.cache
+def _prepare_epath() -> None:
+    """Sees that Orbax can read buckets, and reads what is there, not what was."""
+    if not any(map(importlib.util.find_spec, ("gcsfs", "tensorflow"))):
+        raise UserError(
+            f"{SCHEME}… needs a package that is not installed: pip install 'hanok[gcs]', or "
+            "-e '.[gcs]' in a checkout"
+        )
+    import fsspec
+
+    # Listings that one process remembers would hide what the others did since.
+    fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
