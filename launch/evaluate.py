@@ -2,6 +2,7 @@
 
     python -m launch.evaluate --workdir=runs/a
     python -m launch.evaluate --workdir=runs/a --best --split=validation
+    python -m launch.evaluate --workdir=runs/a --dropout_samples=50
 
 Prints accuracy, loss and the confusion matrix. Exit codes: 0 done, 2 bad input.
 """
@@ -28,7 +29,9 @@ def main(argv: list[str]) -> int:
     from research.restoring import evaluate_checkpoint
 
     enable_compilation_cache()
-    evaluated = evaluate_checkpoint(values.workdir, values.split, values.step, values.best)
+    evaluated = evaluate_checkpoint(
+        values.workdir, values.split, values.step, values.best, values.dropout_samples
+    )
     for name, result in evaluated.results.items():
         print(
             f"step {evaluated.step}  {name}  accuracy {result.accuracy:.4f}  "
@@ -45,6 +48,13 @@ def _define(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_bool(
         "best", False, "the best checkpoint by validation instead", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "dropout_samples",
+        None,
+        "dropout masks to average predictions over; as in training unless given",
+        lower_bound=0,
+        flag_values=values,
     )
     flags.DEFINE_enum("split", "test", SPLITS, "what to evaluate on", flag_values=values)
     platforms.define(values)

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import pathlib
 import re
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -109,6 +110,8 @@ def parse_experiment(
     experiment = values.config
     records.check(experiment)
     records.freeze(experiment)
+    for warning in records.warnings(experiment):
+        print(f"warning: {warning}", file=sys.stderr)
     return experiment, values
 
 

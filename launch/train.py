@@ -76,12 +76,25 @@ def _join_others(values, workdir: str) -> None:
 def _dry_run(experiment) -> int:
     from launch.flags import describe
     from research.data.splits import open_dataset
+    from research.experiment import timetable
     from research.models.table import table_of_layers
+    from research.objectives import objective
+    from research.state import Normalization
+    from research.steps import make_steps
 
     print(f"{describe(experiment)}\n")
     dataset = open_dataset(experiment.data)
-    experiment.model.check_input(dataset.image_shape)
-    print(table_of_layers(experiment.model, len(dataset.class_names), dataset.image_shape))
+    num_classes, shape = len(dataset.class_names), dataset.image_shape
+    # Whatever a run would refuse is refused here.
+    make_steps(
+        experiment,
+        timetable(experiment, len(dataset.train)),
+        shape,
+        num_classes,
+        Normalization(mean=dataset.mean, std=dataset.std),
+    )
+    outputs = objective(experiment.loss, num_classes).num_outputs
+    print(table_of_layers(experiment.model, outputs, shape))
     return cli.SUCCESS
 
 

@@ -17,7 +17,7 @@ class Result:
     """What was measured on a split.
 
     Attributes:
-      loss: mean cross-entropy in nats.
+      loss: mean over the examples of the experiment's loss.
       confusion: int64 [classes, classes]; entry [i, j] counts the examples of
         class i that were taken for class j.
     """
@@ -81,11 +81,11 @@ def evaluate_with_average(
     """Evaluates the parameters and, where it is kept, their average.
 
     Returns:
-      Results by name: `name`, then `name`_ema.
+      Results by name: `name`, then `name`_average.
     """
     states = {name: state}
-    if state.ema_params:
-        states[f"{name}_ema"] = averaged(state)
+    if state.average:
+        states[f"{name}_average"] = averaged(state)
     return {
         key: evaluate(eval_step, value, split, global_batch_size, sharding)
         for key, value in states.items()

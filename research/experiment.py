@@ -7,6 +7,7 @@ import re
 from research.data import DATASETS, Data, TfdsImages
 from research.errors import UserError
 from research.models import MODELS, Model
+from research.objectives import LOSSES, Loss
 from research.optimizers import OPTIMIZERS, Optimizer
 from research.records import Record, choice, record, require, require_known
 
@@ -41,7 +42,21 @@ class Evaluation(Record):
     test_checkpoint: str = "last"
     """Which parameters the test split is measured with: "last" or "best"."""
 
+    patience: int = 0
+    """Evaluations without a new best after which training stops early; 0: never."""
+
+    dropout_samples: int = 0
+    """Dropout masks over which each prediction is averaged, Monte Carlo dropout
+    (arXiv:1506.02142); 0: evaluation knows no dropout."""
+
+    def warnings(self, path):
+        if not self.patience or self.test_checkpoint == "best":
+            return []
+        return [f"{path}.test_checkpoint: 'best' is what one stops early for, not 'last'"]
+
     def validate(self, path):
+        for name in ("patience", "dropout_samples"):
+            require(getattr(self, name) >= 0, f"{path}.{name}", "must not be negative")
         require(self.every_epochs > 0, f"{path}.every_epochs", "must be positive")
         require(self.global_batch_size >= 1, f"{path}.global_batch_size", "must be at least 1")
         require(
@@ -195,6 +210,7 @@ class Experiment(Record):
 
     data: Data = choice(DATASETS, "digits", otherwise=TfdsImages)
     model: Model = choice(MODELS, "mlp")
+    loss: Loss = choice(LOSSES, "softmax_cross_entropy")
     optimizer: Optimizer = choice(OPTIMIZERS, "adam")
     mesh: Mesh = dataclasses.field(default_factory=Mesh)
     logging: Logging = dataclasses.field(default_factory=Logging)
@@ -225,6 +241,7 @@ class Timetable:
     evaluate_every: int
     checkpoint_every: int
     steps_per_epoch: float
+    patience: int = 0
 
     def logs_after(self, step: int) -> bool:
         """Whether a line of training metrics is due after this step."""
@@ -237,6 +254,11 @@ class Timetable:
     def checkpoints_after(self, step: int) -> bool:
         """Whether a checkpoint is due after this step, whatever the clock says."""
         return step % self.checkpoint_every == 0 or step == self.total_steps
+
+    def ends_after(self, step: int, best_step: int) -> bool:
+        """Whether training ends after this step, evaluations being best after another."""
+        since_best = step // self.evaluate_every - best_step // self.evaluate_every
+        return step == self.total_steps or 0 < self.patience <= since_best
 
 
 def timetable(experiment: Experiment, num_train_examples: int) -> Timetable:
@@ -260,4 +282,5 @@ def timetable(experiment: Experiment, num_train_examples: int) -> Timetable:
         evaluate_every=max(1, round(experiment.evaluation.every_epochs * steps_per_epoch)),
         checkpoint_every=experiment.checkpoint.every_steps,
         steps_per_epoch=steps_per_epoch,
+        patience=experiment.evaluation.patience,
     )

@@ -1,28 +1,268 @@
 """What training minimises, and what is measured beside it.
 
-Penalties on the parameters are the optimizer's (`research.optimizers.chain`);
-reported losses are the data's alone, so that runs with and without a penalty
-can be compared.
+A loss decides how many outputs the model has and what they say: a logit for
+each class, one for two classes, or a number. Penalties on the parameters are
+the optimizer's (`research.optimizers.chain`). Reported losses are the data's
+alone, without penalties and, at evaluation, without label smoothing, class
+weights and focus, so that runs with and without them can be compared.
 """
 
-import jax
-import jax.numpy as jnp
-import optax
+from typing import TYPE_CHECKING, NamedTuple
+
+from research.records import Record, record, require, table
+
+if TYPE_CHECKING:
+    import jax
 
 
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Softmax cross-entropy −log softmax(logits)[label] of each example, in nats.
+@record
+class Loss(Record):
+    """Options of a loss; a subclass adds its own and defines `measure`."""
 
-    Args:
-      logits: float32 [batch, classes].
-      labels: int32 [batch], in [0, classes).
+    name: str
 
-    Returns:
-      float32 [batch].
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all classes (arXiv:1512.00567)."""
+
+    class_weights: tuple[float, ...] = ()
+    """Factor of the loss of each class's examples; () is 1 for all of them."""
+
+    def num_outputs(self, num_classes: int) -> int:
+        """Returns how many outputs the model needs to tell so many classes apart."""
+        return num_classes
+
+    def measure(self, outputs: "jax.Array", targets: "jax.Array") -> "jax.Array":
+        """Returns the loss of each example that is reported, float32 [batch].
+
+        Args:
+          outputs: those of the model, float32 [batch, outputs].
+          targets: probabilities of the classes, float32 [batch, classes].
+        """
+        raise TypeError(f"{type(self).__name__} defines no measure")
+
+    def minimized(self, outputs: "jax.Array", targets: "jax.Array") -> "jax.Array":
+        """Returns what training minimises in the place of `measure`; the same, for most."""
+        return self.measure(outputs, targets)
+
+    def pool(self, outputs: "jax.Array") -> "jax.Array":
+        """Returns outputs that say the mean prediction of several.
+
+        Args:
+          outputs: float32 [samples, batch, outputs].
+
+        Returns:
+          float32 [batch, outputs]; for probabilities, the logits of their mean.
+        """
+        return outputs.mean(axis=0)
+
+    def predict(self, outputs: "jax.Array") -> "jax.Array":
+        """Returns the class with the largest output, int32 [batch]."""
+        import jax.numpy as jnp
+
+        return jnp.argmax(outputs, axis=-1).astype(jnp.int32)
+
+    def validate(self, path):
+        _check_share(self.label_smoothing, f"{path}.label_smoothing")
+        for index, weight in enumerate(self.class_weights):
+            require(weight > 0, f"{path}.class_weights[{index}]", "must be positive")
+
+
+@record
+class SoftmaxCrossEntropy(Loss):
+    """−Σₖ tₖ·log softmax(logits)ₖ in nats, over a logit for each class."""
+
+    name: str = "softmax_cross_entropy"
+
+    def measure(self, outputs, targets):
+        import optax
+
+        return optax.losses.softmax_cross_entropy(outputs, targets)
+
+    def pool(self, outputs):
+        import jax
+
+        return _log_mean(jax.nn.log_softmax(outputs))
+
+
+@record
+class OneForTwo(Loss):
+    """A loss under which one output tells two classes apart: that of the second."""
+
+    def num_outputs(self, num_classes):
+        return 1 if num_classes == 2 else num_classes
+
+    def boundary(self) -> float:
+        """The output above which a single one says that it is the second class."""
+        return 0.0
+
+    def predict(self, outputs):
+        import jax.numpy as jnp
+
+        if outputs.shape[-1] > 1:
+            return super().predict(outputs)
+        return (outputs[:, 0] > self.boundary()).astype(jnp.int32)
+
+
+@record
+class SigmoidCrossEntropy(OneForTwo):
+    """−t·log σ(z) − (1−t)·log σ(−z) in nats, summed over the outputs.
+
+    With more than two classes each is told from all the others.
     """
-    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+    name: str = "sigmoid_cross_entropy"
+
+    def measure(self, outputs, targets):
+        import optax
+
+        targets = _of_outputs(targets, outputs)
+        return optax.losses.sigmoid_binary_cross_entropy(outputs, targets).sum(axis=-1)
+
+    def pool(self, outputs):
+        import jax
+
+        return _log_mean(jax.nn.log_sigmoid(outputs)) - _log_mean(jax.nn.log_sigmoid(-outputs))
 
 
-def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Whether the largest logit is the label's, bool [batch]."""
-    return jnp.argmax(logits, axis=-1) == labels
+@record
+class Focal(SigmoidCrossEntropy):
+    """Sigmoid cross-entropy times α(1−p)^γ, p being the probability of what is true.
+
+    Lin et al. 2017 (arXiv:1708.02002), equation 5. Cross-entropy itself is what
+    is reported at evaluation.
+    """
+
+    name: str = "focal"
+
+    gamma: float = 2.0
+    """γ: how little well-classified examples count; 0 is cross-entropy."""
+
+    alpha: float = 0.25
+    """α where a class is there, and 1−α where it isn't; 0: 1 for both."""
+
+    def minimized(self, outputs, targets):
+        import optax
+
+        losses = optax.losses.sigmoid_focal_loss(
+            outputs, _of_outputs(targets, outputs), alpha=self.alpha or None, gamma=self.gamma
+        )
+        return losses.sum(axis=-1)
+
+    def validate(self, path):
+        super().validate(path)
+        require(self.gamma >= 0, f"{path}.gamma", "must not be negative")
+        _check_share(self.alpha, f"{path}.alpha")
+
+
+@record
+class MeanSquaredError(OneForTwo):
+    """(output − target)², the mean over the outputs; targets are 0 and 1."""
+
+    name: str = "mse"
+
+    def measure(self, outputs, targets):
+        import jax.numpy as jnp
+
+        return jnp.square(outputs - _of_outputs(targets, outputs)).mean(axis=-1)
+
+    def boundary(self):
+        return 0.5
+
+
+@record
+class PerceptronCriterion(OneForTwo):
+    """|z| of every output whose sign is wrong, 0 of the others, summed.
+
+    Its gradient step is Rosenblatt's rule of 1958, w ← w + η(t − [z > 0])x.
+    """
+
+    name: str = "perceptron"
+
+    def measure(self, outputs, targets):
+        error = (outputs > 0) - _of_outputs(targets, outputs)
+        return (error * outputs).sum(axis=-1)
+
+    def validate(self, path):
+        super().validate(path)
+        require(
+            not self.label_smoothing,
+            f"{path}.label_smoothing",
+            "the perceptron's rule takes classes, not shares of them; use 0",
+        )
+
+
+LOSSES = table(Loss, globals())
+
+
+class Objective(NamedTuple):
+    """A loss of labels that tell so many classes apart.
+
+    Throughout, `outputs` are the model's, float32 [batch, num_outputs], and
+    `labels` are int32 [batch] in [0, num_classes).
+    """
+
+    loss: Loss
+    num_classes: int
+
+    @property
+    def num_outputs(self) -> int:
+        """How many outputs the model needs."""
+        return self.loss.num_outputs(self.num_classes)
+
+    def train(self, outputs: "jax.Array", labels: "jax.Array") -> "jax.Array":
+        """Returns what training minimises, of each example, float32 [batch]."""
+        import jax.numpy as jnp
+        import optax
+
+        targets = optax.losses.smooth_labels(self._targets(labels), self.loss.label_smoothing)
+        losses, weights = self.loss.minimized(outputs, targets), self.loss.class_weights
+        return losses * jnp.asarray(weights)[labels] if weights else losses
+
+    def evaluate(self, outputs: "jax.Array", labels: "jax.Array") -> "jax.Array":
+        """Returns what evaluation reports, of each example, float32 [batch]."""
+        return self.loss.measure(outputs, self._targets(labels))
+
+    def pool(self, outputs: "jax.Array") -> "jax.Array":
+        """Returns outputs that say the mean prediction of [samples, batch, num_outputs]."""
+        return self.loss.pool(outputs)
+
+    def predict(self, outputs: "jax.Array") -> "jax.Array":
+        """Returns the classes that the outputs say, int32 [batch]."""
+        return self.loss.predict(outputs)
+
+    def _targets(self, labels):
+        import jax
+
+        return jax.nn.one_hot(labels, self.num_classes)
+
+
+def objective(loss: Loss, num_classes: int) -> Objective:
+    """Returns the objective of a loss for so many classes.
+
+    Raises:
+      UserError: if there are not as many class weights as classes.
+    """
+    given = len(loss.class_weights)
+    require(
+        given in (0, num_classes),
+        "config.loss.class_weights",
+        f"{given} weights are given for {num_classes} classes",
+    )
+    return Objective(loss, num_classes)
+
+
+def _of_outputs(targets, outputs):
+    """The targets of the outputs: a single one is that of the second of two classes."""
+    return targets[:, 1:] if outputs.shape[-1] == 1 else targets
+
+
+def _log_mean(logs):
+    """The logarithm of the mean over the first axis, of logarithms."""
+    import jax
+    import jax.numpy as jnp
+
+    return jax.nn.logsumexp(logs, axis=0) - jnp.log(len(logs))
+
+
+def _check_share(share: float, path: str) -> None:
+    require(0 <= share < 1, path, f"must lie in [0, 1), not {share}")

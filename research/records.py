@@ -1,10 +1,11 @@
 """Typed records: the values that an experiment is made of.
 
 A record is a dataclass whose fields are booleans, numbers, strings, tuples of
-them, or other records. Records start out mutable, because command-line flags
-override their fields; `check` then verifies every type and rule once, and
-`freeze` makes them immutable. A field declared with `choice` holds a
-*component*: one of several record classes, told apart by their `name` field.
+them (of any length, or pairs), or other records. Records start out mutable,
+because command-line flags override their fields; `check` then verifies every
+type and rule once, and `freeze` makes them immutable. A field declared with
+`choice` holds a *component*: one of several record classes, told apart by their
+`name` field.
 
 Annotations are evaluated at import (no `from __future__ import annotations` in
 files that define records): flags and JSON are typed by them.
@@ -32,6 +33,10 @@ class Record:
         Called by `check` after the types of all fields are known to be right.
         `path` is where the record stands in the experiment, for messages.
         """
+
+    def warnings(self, path: str) -> list[str]:
+        """Returns what is allowed but hardly meant, as lines "path.field: why"."""
+        return []
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self.__dict__.get("_frozen"):
@@ -148,6 +153,16 @@ def check(record: Record, path: str = "config") -> None:
     record.validate(path)
 
 
+def warnings(record: Record, path: str = "config") -> list[str]:
+    """Returns the warnings of a checked record and of all records within."""
+    found = record.warnings(path)
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, Record):
+            found += warnings(value, f"{path}.{field.name}")
+    return found
+
+
 def freeze(record: Record) -> None:
     """Makes a record and all records within immutable."""
     for field in dataclasses.fields(record):
@@ -229,22 +244,25 @@ def difference(old: Record, new: Record) -> list[str]:
 def type_name(annotation: Any) -> str:
     """Returns how a field's type is called in messages."""
     if typing.get_origin(annotation) is tuple:
-        return (
-            f"a {_plural(annotation).replace('tuples', 'tuple', 1)} such as {_sample(annotation)}"
-        )
+        singular, _, rest = _plural(annotation).partition("s ")
+        return f"a {singular} {rest} such as {_sample(annotation)}"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return names.get(annotation) or getattr(annotation, "__name__", str(annotation))
 
 
 def _plural(annotation: Any) -> str:
     if typing.get_origin(annotation) is tuple:
-        return f"tuples of {_plural(typing.get_args(annotation)[0])}"
+        first, second = typing.get_args(annotation)
+        if second is not ...:
+            return f"pairs of {_plural(first)} and {_plural(second)}"
+        return f"tuples of {_plural(first)}"
     return {int: "whole numbers", float: "numbers", str: "texts"}.get(annotation, str(annotation))
 
 
 def _sample(annotation: Any) -> str:
     if typing.get_origin(annotation) is tuple:
-        return f"({_sample(typing.get_args(annotation)[0])},)"
+        first, second = typing.get_args(annotation)
+        return f"({_sample(first)},{'' if second is ... else ' ' + _sample(second)})"
     return {int: "32", float: "0.5", str: "'a'"}.get(annotation, "…")
 
 
@@ -259,8 +277,12 @@ def _conform(value: Any, annotation: Any, path: str) -> Any:
     if typing.get_origin(annotation) is tuple:
         if not isinstance(value, (tuple, list)):
             raise wrong
-        (element, _) = typing.get_args(annotation)
-        return tuple(_conform(item, element, f"{path}[{i}]") for i, item in enumerate(value))
+        first, second = typing.get_args(annotation)
+        if second is not ... and len(value) != 2:
+            raise wrong
+        types = [first] * len(value) if second is ... else [first, second]
+        parts = enumerate(zip(value, types, strict=True))
+        return tuple(_conform(item, type_, f"{path}[{i}]") for i, (item, type_) in parts)
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if annotation is int and isinstance(value, bool) or not isinstance(value, annotation):

@@ -47,7 +47,7 @@ def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
             style = {"linewidth": 1} if split == "train" else {"marker": "o", "markersize": 3}
             axes.plot(*zip(*points, strict=True), label=split, **style)
         axes.set_xlabel("step")
-        axes.set_ylabel("cross-entropy (nats)" if name == "loss" else name)
+        axes.set_ylabel(name)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)

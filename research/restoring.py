@@ -25,26 +25,34 @@ class Restored:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """A checkpoint's results on a split, by name ("test", "test_ema")."""
+    """A checkpoint's results on a split, by name ("test", "test_average")."""
 
     step: int
     class_names: tuple[str, ...]
     results: dict[str, evaluation.Result]
 
 
-def restore(path: str, step: int | None = None, best: bool = False) -> Restored:
+def restore(
+    path: str, step: int | None = None, best: bool = False, dropout_samples: int | None = None
+) -> Restored:
     """Restores a checkpoint of a work directory onto the devices at hand.
 
     Args:
       path: the work directory; only read.
       step: which checkpoint; the newest unless given.
       best: the best one by validation instead.
+      dropout_samples: in place of the experiment's, for evaluation.
 
     Raises:
       UserError: if there is no such checkpoint, or it can't be restored.
     """
     files = workdir.find_workdir(path)
     experiment, _ = workdir.read_experiment(files)
+    if dropout_samples is not None:
+        evaluation_options = dataclasses.replace(
+            experiment.evaluation, dropout_samples=dropout_samples
+        )
+        experiment = dataclasses.replace(experiment, evaluation=evaluation_options)
     checkpoints = Checkpoints(files.checkpoints, read_only=True)
     step = checkpoints.pick(step, best)
     experiment = fitted(experiment)
@@ -64,10 +72,14 @@ def fitted(experiment: Experiment) -> Experiment:
 
 
 def evaluate_checkpoint(
-    path: str, split: str = "test", step: int | None = None, best: bool = False
+    path: str,
+    split: str = "test",
+    step: int | None = None,
+    best: bool = False,
+    dropout_samples: int | None = None,
 ) -> Evaluated:
     """Evaluates a checkpoint on "train", "validation" or "test"; see `restore`."""
-    restored = restore(path, step, best)
+    restored = restore(path, step, best, dropout_samples)
     return Evaluated(
         restored.step,
         restored.dataset.class_names,

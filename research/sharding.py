@@ -11,6 +11,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from research.paths import path_name
+
 RULES: list[tuple[str, PartitionSpec]] = [
     # Few classes, seldom divisible: the last layer is divided along its inputs.
     (r"logits/kernel$", PartitionSpec("model", None)),
@@ -58,11 +60,6 @@ def gathered(mesh: Mesh, params: Any) -> Any:
     compiler is free to divide layers in ways that cost more.
     """
     return jax.lax.with_sharding_constraint(params, state_shardings(mesh, params))
-
-
-def path_name(path: tuple) -> str:
-    """Returns a leaf's path in a pytree as "a/b/c"."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def _rule(name: str, shape: tuple[int, ...], mesh: Mesh) -> list[str | None]:

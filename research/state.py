@@ -76,7 +76,7 @@ class TrainState:
       params: trained parameters, float32.
       batch_stats: BatchNorm's running statistics, {} where there are none.
       opt_state: the optax chain's state.
-      ema_params: exponential moving average of `params`, {} where it is off.
+      average: average of `params` over time, {} where none is kept.
       interval: sums for the next line of metrics.
       first_nonfinite_step: int32 scalar, the first step (counted from 1) whose
         loss or gradient was not finite and could not be skipped; 0 while there
@@ -90,7 +90,7 @@ class TrainState:
     params: Any
     batch_stats: Any
     opt_state: Any
-    ema_params: Any
+    average: Any
     interval: Interval
     first_nonfinite_step: jax.Array
     skips: Any
@@ -108,7 +108,6 @@ def init_state(
     seed: int,
     image_shape: tuple[int, int, int],
     normalization: Normalization,
-    with_ema: bool,
     with_skips: bool,
 ) -> TrainState:
     """Returns the state before the first step; traceable, to be jitted.
@@ -119,7 +118,6 @@ def init_state(
       seed: equal seeds give equal states.
       image_shape: (height, width, channels).
       normalization: statistics of the training split.
-      with_ema: whether an average of the parameters is kept.
       with_skips: whether steps that are not finite may be skipped.
     """
     variables = network.init(parameter_key(seed), jnp.zeros((1, *image_shape)))
@@ -130,7 +128,7 @@ def init_state(
         params=params,
         batch_stats=variables.get("batch_stats", {}),
         opt_state=chain.transformation.init(params),
-        ema_params=jax.tree.map(jnp.copy, params) if with_ema else {},
+        average=jax.tree.map(jnp.copy, params) if chain.averages else {},
         interval=Interval.empty(),
         first_nonfinite_step=jnp.zeros((), jnp.int32),
         skips=Skips.none() if with_skips else {},
@@ -150,7 +148,7 @@ def dropout_key(seed: jax.Array, step: jax.Array) -> jax.Array:
 
 def averaged(state: TrainState) -> TrainState:
     """Returns the state with the averaged parameters in place of the last ones."""
-    return state.replace(params=state.ema_params)
+    return state.replace(params=state.average)
 
 
 def is_finite(state: TrainState) -> jax.Array:

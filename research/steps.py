@@ -11,11 +11,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from research import batch_axis, objectives
+from research import batch_axis
 from research.experiment import Experiment, Timetable
 from research.models.network import Network, network
+from research.objectives import Objective, objective
 from research.optimizers.base import Optimizer
 from research.optimizers.chain import Chain, make_chain
+from research.paths import path_name
 from research.state import Interval, Normalization, Skips, TrainState, dropout_key, init_state
 
 Batch = dict[str, jax.Array]
@@ -57,18 +59,20 @@ def make_steps(
       experiment: says what the steps do.
       timetable: when they log.
       image_shape: (height, width, channels).
-      num_classes: the number K of logits.
+      num_classes: how many the labels tell apart.
       normalization: statistics of the training split.
       in_use: parameters as they are kept -> the same, placed as the model is to
         use them.
 
     Raises:
-      UserError: if the model can't take images of this shape.
+      UserError: if the model can't take images of this shape, or an option of the
+        optimizer or the loss doesn't fit the parameters or the classes.
     """
     experiment.model.check_input(image_shape)
-    net = network(experiment.model, num_classes)
-    chain = make_chain(experiment.optimizer, timetable.total_steps)
     options = experiment.optimizer
+    goal = objective(experiment.loss, num_classes)
+    net = network(experiment.model, goal.num_outputs, options.frozen)
+    chain = make_chain(options, timetable.total_steps)
 
     def init() -> TrainState:
         return init_state(
@@ -77,22 +81,24 @@ def make_steps(
             experiment.seed,
             image_shape,
             normalization,
-            with_ema=options.ema_decay > 0,
             with_skips=options.apply_if_finite > 0,
         )
 
     def train_step(state: TrainState, batch: Batch):
-        return _train_step(net, chain, in_use, options, timetable.log_every, state, batch)
+        return _train_step(net, chain, goal, in_use, options, timetable.log_every, state, batch)
 
     def eval_step(state: TrainState, batch: Batch):
-        return _eval_step(net, in_use, num_classes, state, batch)
+        return _eval_step(net, goal, in_use, experiment.evaluation.dropout_samples, state, batch)
 
+    parameters = jax.tree.leaves_with_path(jax.eval_shape(init).params)
+    options.check_paths([path_name(path) for path, _ in parameters])
     return Steps(init, train_step, eval_step)
 
 
 def _train_step(
     net: Network,
     chain: Chain,
+    goal: Objective,
     in_use: Callable[[Any], Any],
     options: Optimizer,
     log_every: int,
@@ -100,32 +106,39 @@ def _train_step(
     batch: Batch,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     def loss_of(params):
-        logits, batch_stats = net.apply(
+        outputs, batch_stats = net.apply(
             {"params": in_use(params), "batch_stats": state.batch_stats},
             state.normalization(batch["image"]),
             train=True,
             dropout_key=dropout_key(state.seed, state.step),
         )
         with jax.named_scope("loss"):
-            loss = objectives.cross_entropy(logits, batch["label"]).mean()
-        return loss, (objectives.correct(logits, batch["label"]), batch_stats)
+            loss = goal.train(outputs, batch["label"]).mean()
+        return loss, (goal.predict(outputs) == batch["label"], batch_stats)
 
-    (loss, (correct, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-        state.params
-    )
-    loss, gradients = batch_axis.mean((loss, gradients))
+    def loss_and_gradient(params):
+        (loss, aux), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        return *batch_axis.mean((loss, gradient)), aux
+
+    loss, gradient, (correct, batch_stats) = loss_and_gradient(state.params)
     correct, examples = batch_axis.total((correct.sum(dtype=jnp.int32), correct.size))
     with jax.named_scope("optimizer"):
-        updates, opt_state = chain.transformation.update(gradients, state.opt_state, state.params)
+        updates, opt_state = chain.transformation.update(
+            gradient,
+            state.opt_state,
+            state.params,
+            # Sharpness-aware minimisation asks for the gradient at other parameters.
+            grad_fn=lambda params, _: loss_and_gradient(params)[1],
+        )
         params = optax.apply_updates(state.params, updates)
-    gradient_norm = optax.tree.norm(gradients)
+    gradient_norm = optax.tree.norm(gradient)
     so_far = _interval(state, log_every)
     after = state.replace(
         step=state.step + 1,
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
-        ema_params=_averaged(chain, options.ema_decay, state, params),
+        average=chain.average(state.counted_steps, state.average, opt_state, params),
         interval=Interval(
             steps=so_far.steps + 1,
             examples=so_far.examples + examples,
@@ -136,6 +149,9 @@ def _train_step(
     )
     unchanged = state.replace(step=after.step, interval=so_far)
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    if options.sam_radius:
+        # The gradient that is applied is another one.
+        finite &= jnp.isfinite(optax.tree.norm(updates))
     after = _heed_nonfinite(finite, options.apply_if_finite, unchanged, after)
     sums = after.interval
     metrics = {
@@ -184,30 +200,27 @@ def _heed_nonfinite(
     return after.replace(first_nonfinite_step=jnp.where(stops & (known == 0), after.step, known))
 
 
-def _averaged(chain: Chain, decay: float, state: TrainState, params: Any) -> Any:
-    """Moves the average towards the new parameters, once per update."""
-    if not decay:
-        return {}
-    weight = jnp.where(chain.updates_after(state.counted_steps), 1 - decay, 0.0)
-    return optax.incremental_update(params, state.ema_params, weight)
-
-
 def _eval_step(
     net: Network,
+    goal: Objective,
     in_use: Callable[[Any], Any],
-    num_classes: int,
+    dropout_samples: int,
     state: TrainState,
     batch: Batch,
 ) -> dict[str, jax.Array]:
-    logits = net.apply(
-        {"params": in_use(state.params), "batch_stats": state.batch_stats},
-        state.normalization(batch["image"]),
-    )
-    losses = objectives.cross_entropy(logits, batch["label"])
+    variables = {"params": in_use(state.params), "batch_stats": state.batch_stats}
+    images = state.normalization(batch["image"])
+    if dropout_samples:
+        keys = jax.random.split(dropout_key(state.seed, state.step), dropout_samples)
+        # One after the other: all at once would need their memory at once.
+        outputs = goal.pool(jax.lax.map(lambda key: net.sample(variables, images, key), keys))
+    else:
+        outputs = net.apply(variables, images)
+    losses = goal.evaluate(outputs, batch["label"])
     # A select, not a product: a padded example may give any number, also NaN.
     loss = jnp.where(batch["mask"], losses, 0.0).sum()
-    confusion = jnp.zeros((num_classes, num_classes), jnp.int32)
-    confusion = confusion.at[batch["label"], jnp.argmax(logits, axis=-1)].add(
+    confusion = jnp.zeros((goal.num_classes, goal.num_classes), jnp.int32)
+    confusion = confusion.at[batch["label"], goal.predict(outputs)].add(
         batch["mask"].astype(jnp.int32)
     )
     return {"loss": loss, "confusion": confusion}

@@ -133,8 +133,7 @@ class Run:
                 choice = warm_start.choose(self._state, experiment.restore)
                 self._state = warm_start.begin_with(choice, self._state)
                 console.message(str(choice))
-        best = checkpoints.best()
-        self._best_score: Score | None = best and best[1]
+        self._best_step, self._best_score = checkpoints.best() or (0, None)
         self._log = (
             metrics.MetricsLog(files, self.step, experiment.logging.tensorboard)
             if processes.is_first()
@@ -144,7 +143,7 @@ class Run:
     def train(self, stops_before: Callable[[int], str]) -> str:
         """Trains to the end or until asked to stop; returns why it stopped, or ""."""
         self._describe()
-        if self.step == self._plan.total_steps:
+        if self._ended():
             self._console.message("this run is finished; measuring and reporting once more")
             return ""
         if reason := stops_before(self.step):
@@ -160,7 +159,7 @@ class Run:
         try:
             # Nothing may cross between host and devices unless it says so.
             with jax.transfer_guard("disallow"):
-                while self.step < self._plan.total_steps:
+                while not self._ended():
                     if reason := stops_before(self.step):
                         self._save_unless_saved()
                         self._checkpoints.wait()
@@ -169,7 +168,15 @@ class Run:
         finally:
             self._console.stop()
             self._log.flush()
+        if self.step < self._plan.total_steps:
+            self._console.message(
+                f"stopped early after step {self.step}: no evaluation was better than that of "
+                f"step {self._best_step}"
+            )
         return ""
+
+    def _ended(self) -> bool:
+        return self._plan.ends_after(self.step, self._best_step)
 
     def finish(self) -> dict[str, Any]:
         """Measures the test split, writes the summary and draws the curves."""
@@ -191,6 +198,7 @@ class Run:
             "seed": self._experiment.seed,
             "step": self.step,
             "epochs": self.step / self._plan.steps_per_epoch,
+            "stopped_early": self.step < self._plan.total_steps,
             "parameters": state.count_parameters(self._state),
             "best_step": best and best[0],
             "best_validation_accuracy": best and best[1][0],
@@ -262,8 +270,8 @@ class Run:
                     self._best_score is None or score > self._best_score
                 )
                 if is_best:
-                    self._best_score = score
-                if saves or is_best:
+                    self._best_step, self._best_score = self.step, score
+                if saves or is_best or self._ended():
                     self._save(score if is_best else None)
 
     def _saving_is_overdue(self) -> bool:

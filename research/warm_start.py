@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from research import checkpoint_files, manifest, remote
 from research.errors import UserError, indented, shortened
 from research.experiment import Restore
-from research.sharding import path_name
+from research.optimizers.wrappers import begun_at
+from research.paths import path_name
 from research.state import TrainState
 
 
@@ -84,9 +85,11 @@ def begin_with(choice: Choice, state: TrainState) -> TrainState:
     state = jax.tree_util.tree_map_with_path(
         lambda path, leaf: arrays.get(path_name(path), leaf), state
     )
-    if state.ema_params and not any(path.startswith("ema_params/") for path in taken):
-        # An average begins at the parameters; the step may not be given one array twice.
-        state = state.replace(ema_params=jax.tree.map(jnp.copy, state.params))
+    # Averages begin at the parameters; the step may not be given one array twice.
+    if state.average and not any(path.startswith("average/") for path in taken):
+        state = state.replace(average=jax.tree.map(jnp.copy, state.params))
+    if not any(path.startswith("opt_state/") for path in taken):
+        state = state.replace(opt_state=begun_at(state.opt_state, state.params))
     return state
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.resources
 import json
-import os
 import socket
 import subprocess
 import time

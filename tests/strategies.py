@@ -6,18 +6,29 @@ from research.data import DATASETS, TfdsImages
 from research.data.digits import Digits
 from research.data.folder import ImageFolder
 from research.experiment import Checkpointing, Evaluation, Experiment, Logging
-from research.models import activations
+from research.models.activations import ACTIVATIONS
 from research.models.base import COMPUTE_DTYPES
 from research.models.cnn import HEADS, POOLINGS, Cnn
+from research.models.initializers import INITIALIZERS
 from research.models.mlp import Mlp
+from research.models.perceptron import Perceptron
+from research.models.resnet import DEPTHS, STEMS, ResNet
+from research.objectives import LOSSES
 from research.optimizers import OPTIMIZERS
-from research.optimizers.schedules import Constant, OneCycle, Step, WarmupCosine
+from research.optimizers.schedules import (
+    Constant,
+    InverseSqrt,
+    OneCycle,
+    Step,
+    WarmupCosine,
+)
 
 SHARES = st.floats(0, 0.99)
 POSITIVE = st.floats(1e-6, 1e3)
 WIDTHS = st.lists(st.integers(1, 64), max_size=3).map(tuple)
 SCHEDULES = st.one_of(
     st.builds(Constant),
+    st.builds(InverseSqrt, warmup_fraction=SHARES),
     st.builds(WarmupCosine, warmup_fraction=SHARES, end_factor=st.floats(0, 1)),
     st.builds(
         Step,
@@ -26,24 +37,33 @@ SCHEDULES = st.one_of(
     ),
     st.builds(OneCycle, warmup_fraction=st.floats(0.01, 0.99), start_factor=st.floats(0.01, 1)),
 )
-LAYER_OPTIONS = {
+NEURON_OPTIONS = {
     "compute_dtype": st.sampled_from(COMPUTE_DTYPES),
-    "widths": WIDTHS,
-    "activation": st.sampled_from(activations.ACTIVATIONS),
-    "initializer": st.sampled_from(("auto", *activations.INITIALIZERS)),
-    "batch_norm": st.booleans(),
-    "dropout_rate": SHARES,
+    "activation": st.sampled_from(tuple(ACTIVATIONS)),
+    "initializer": st.sampled_from(("auto", *INITIALIZERS)),
 }
+LAYER_OPTIONS = {**NEURON_OPTIONS, "batch_norm": st.booleans()}
+DENSE_OPTIONS = {**LAYER_OPTIONS, "widths": WIDTHS, "dropout_rate": SHARES}
 MODELS = st.one_of(
-    st.builds(Mlp, **LAYER_OPTIONS),
+    st.builds(Perceptron, **NEURON_OPTIONS),
+    st.builds(Mlp, **DENSE_OPTIONS),
+    st.builds(
+        ResNet,
+        **LAYER_OPTIONS,
+        depth=st.sampled_from(tuple(DEPTHS)),
+        stem=st.sampled_from(STEMS),
+    ),
     st.builds(
         Cnn,
-        **LAYER_OPTIONS,
+        **DENSE_OPTIONS,
         stages=st.lists(WIDTHS.filter(bool), min_size=1, max_size=3).map(tuple),
         kernel_size=st.integers(1, 7),
         pooling=st.sampled_from(POOLINGS),
         head=st.sampled_from(HEADS),
     ),
+)
+LOSS = st.one_of(
+    [st.builds(cls, class_weights=st.sampled_from([(), (1.0, 2.5)])) for cls in LOSSES.values()]
 )
 DATA = st.one_of(
     st.builds(Digits, split_seed=st.integers(0, 2**40)),
@@ -53,11 +73,24 @@ DATA = st.one_of(
 OPTIMIZER_OPTIONS = {
     "learning_rate": POSITIVE,
     "schedule": SCHEDULES,
-    "l1": SHARES,
     "weight_decay": SHARES,
     "accumulate_steps": st.integers(1, 64),
-    "ema_decay": SHARES,
+    "sam_radius": SHARES,
+    "freeze": st.sampled_from([(), ("conv_",), ("bias$", "dense_[01]/")]),
+    "learning_rate_factors": st.lists(st.tuples(st.just("kernel"), POSITIVE), max_size=2).map(
+        tuple
+    ),
 }
+AVERAGING = [name for name, cls in OPTIMIZERS.items() if cls().averages]
+OPTIMIZER = st.one_of(
+    [st.builds(OPTIMIZERS[name], **OPTIMIZER_OPTIONS) for name in AVERAGING]
+    + [
+        st.builds(OPTIMIZERS[name], **OPTIMIZER_OPTIONS, **more)
+        for name in OPTIMIZERS
+        if name not in AVERAGING
+        for more in ({"l1": SHARES, "ema_decay": SHARES}, {"lookahead_steps": st.integers(0, 9)})
+    ]
+)
 EXPERIMENTS = st.builds(
     Experiment,
     name=st.text(),
@@ -66,7 +99,8 @@ EXPERIMENTS = st.builds(
     steps=st.integers(0, 2**40),
     data=DATA,
     model=MODELS,
-    optimizer=st.one_of([st.builds(cls, **OPTIMIZER_OPTIONS) for cls in OPTIMIZERS.values()]),
+    loss=LOSS,
+    optimizer=OPTIMIZER,
     logging=st.builds(Logging, tensorboard=st.booleans()),
     evaluation=st.builds(Evaluation, every_epochs=POSITIVE),
     checkpoint=st.builds(Checkpointing, keep=st.integers(1, 9)),

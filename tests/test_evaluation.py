@@ -70,14 +70,14 @@ def test_every_example_is_evaluated_once_and_in_batches_of_one_shape(
 
 def test_average_is_evaluated_beside_the_parameters(steps, state, sharding):
     found = evaluate_with_average(steps.eval_step, state, SPLIT, "validation", 17, sharding)
-    assert list(found) == ["validation", "validation_ema"]
-    as_parameters = state.replace(params=state.ema_params)
+    assert list(found) == ["validation", "validation_average"]
+    as_parameters = state.replace(params=state.average)
     expected = evaluate(steps.eval_step, as_parameters, SPLIT, 17, sharding)
-    assert found["validation_ema"].loss == expected.loss != found["validation"].loss
+    assert found["validation_average"].loss == expected.loss != found["validation"].loss
 
 
 def test_parameters_are_evaluated_alone_where_no_average_is_kept(steps, state, sharding):
-    alone = state.replace(ema_params={})
+    alone = state.replace(average={})
     assert list(evaluate_with_average(steps.eval_step, alone, SPLIT, "test", 17, sharding)) == [
         "test"
     ]

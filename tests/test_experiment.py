@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from research.errors import UserError
 from research.experiment import Evaluation, Experiment, Timetable, timetable
 from research.models import MODELS
+from research.objectives import LOSSES
 from research.optimizers import OPTIMIZERS
 from research.optimizers.schedules import SCHEDULES
-from research.records import from_dict
+from research.records import from_dict, warnings
 
 
 def optimizer(name="adam", **fields):
@@ -22,6 +23,10 @@ def schedule(name, **fields):
 
 def mlp(**fields):
     return {"model": {"name": "mlp", **fields}}
+
+
+def loss(name, **fields):
+    return {"loss": {"name": name, **fields}}
 
 
 def cnn(**fields):
@@ -45,6 +50,11 @@ RULES = [
         {"evaluation": {"test_checkpoint": "first"}},
         "evaluation.test_checkpoint: takes 'last' or 'best', not 'first'",
     ),
+    ({"evaluation": {"patience": -1}}, "evaluation.patience: must not be negative"),
+    (
+        {"evaluation": {"dropout_samples": -1}},
+        "evaluation.dropout_samples: must not be negative",
+    ),
     ({"checkpoint": {"every_steps": 0}}, "checkpoint.every_steps: must be at least 1"),
     ({"checkpoint": {"every_minutes": 0}}, "checkpoint.every_minutes: must be positive"),
     ({"checkpoint": {"keep": 0}}, "checkpoint.keep: must be at least 1"),
@@ -61,6 +71,62 @@ RULES = [
     (optimizer(eps=0), "optimizer.eps: must be positive, not 0.0"),
     (optimizer("momentum", momentum=1), "optimizer.momentum: must lie in [0, 1), not 1.0"),
     (optimizer("sgd", nesterov=True), "optimizer.nesterov: needs a momentum above 0"),
+    (optimizer("adagrad", eps=0), "optimizer.eps: must be positive, not 0.0"),
+    (
+        optimizer("adagrad", initial_accumulator=-1),
+        "optimizer.initial_accumulator: must not be negative",
+    ),
+    (optimizer("rmsprop", decay=1), "optimizer.decay: must lie in [0, 1), not 1.0"),
+    (optimizer("lion", b2=1), "optimizer.b2: must lie in [0, 1), not 1.0"),
+    (optimizer("adabound", gamma=0), "optimizer.gamma: must be positive, not 0.0"),
+    (
+        optimizer("amsbound", final_learning_rate=-1),
+        "optimizer.final_learning_rate: must be positive, not -1.0",
+    ),
+    (optimizer("muon", l2=0.1), "optimizer.l2: would be made orthogonal; use weight_decay"),
+    (optimizer("muon", adam_factor=0), "optimizer.adam_factor: must be positive, not 0.0"),
+    (
+        optimizer("schedule_free_adam", b1=0),
+        "optimizer.b1: must be above 0: x couldn't be told from y and z",
+    ),
+    (
+        optimizer("schedule_free_adam", l1=0.1),
+        "optimizer.l1: must be 0: averaged weights are never exactly 0",
+    ),
+    (
+        optimizer("schedule_free_adam", lookahead_steps=5),
+        "optimizer.lookahead_steps: must be 0: one average is enough",
+    ),
+    (
+        optimizer(lookahead_steps=5, ema_decay=0.9),
+        "optimizer.ema_decay: must be 0: the optimizer keeps an average of its own",
+    ),
+    (optimizer(lookahead_steps=-1), "optimizer.lookahead_steps: must not be negative"),
+    (optimizer(lookahead_rate=0), "optimizer.lookahead_rate: must lie in (0, 1], not 0.0"),
+    (optimizer(sam_radius=-1), "optimizer.sam_radius: must not be negative, not -1.0"),
+    (
+        optimizer(freeze=["conv", "dense_("]),
+        "optimizer.freeze[1]: 'dense_(' is no regular expression: missing ), unterminated "
+        "subpattern at position 6",
+    ),
+    (
+        optimizer(learning_rate_factors=[["conv", 0]]),
+        "optimizer.learning_rate_factors[0]: the factor must be positive, not 0.0; to keep "
+        "parameters as they are, use config.optimizer.freeze",
+    ),
+    (optimizer(momentum=0.9), "optimizer.momentum: unknown field."),
+    (loss("mse", label_smoothing=1), "loss.label_smoothing: must lie in [0, 1), not 1.0"),
+    (loss("mse", class_weights=[1, 0]), "loss.class_weights[1]: must be positive"),
+    (loss("focal", gamma=-1), "loss.gamma: must not be negative"),
+    (loss("focal", alpha=1), "loss.alpha: must lie in [0, 1), not 1.0"),
+    (
+        loss("perceptron", label_smoothing=0.1),
+        "loss.label_smoothing: the perceptron's rule takes classes, not shares of them; use 0",
+    ),
+    (
+        schedule("inverse_sqrt", warmup_fraction=1),
+        "optimizer.schedule.warmup_fraction: must lie in [0, 1), not 1.0",
+    ),
     (
         schedule("warmup_cosine", warmup_fraction=1),
         "optimizer.schedule.warmup_fraction: must lie in [0, 1), not 1.0",
@@ -102,13 +168,15 @@ RULES = [
     (
         mlp(activation="rleu"),
         "model.activation: unknown name 'rleu'. Did you mean 'relu'?\n"
-        "Known names: elu, gelu, identity, leaky_relu, relu, sigmoid, silu, tanh",
+        "Known names: ada, elu, gcu, gelu, identity, leaky_relu, prelu, relu, sigmoid, silu, "
+        "step, tanh",
     ),
     (
         mlp(initializer="he_norm"),
         "model.initializer: unknown name 'he_norm'. Did you mean 'he_normal'?\n"
-        "Known names: auto, glorot_normal, glorot_uniform, he_normal, he_uniform, "
-        "lecun_normal, lecun_uniform",
+        "Known names: auto, glorot_gaussian, glorot_normal, glorot_uniform, he_gaussian, "
+        "he_normal, he_uniform, lecun_gaussian, lecun_normal, lecun_uniform, orthogonal, "
+        "standard_normal, zeros",
     ),
     (cnn(stages=[]), "model.stages: needs at least one stage"),
     (cnn(stages=[[8], []]), "model.stages[1]: needs at least one convolution"),
@@ -127,8 +195,16 @@ RULES = [
     ),
     (cnn(dropout_rate=1), "model.dropout_rate: must lie in [0, 1), not 1.0"),
     (cnn(stage_dropout_rate=1), "model.stage_dropout_rate: must lie in [0, 1), not 1.0"),
-    (cnn(activation="step"), "model.activation: unknown name 'step'"),
-    (cnn(initializer="zeros"), "model.initializer: unknown name 'zeros'"),
+    (cnn(activation="sine"), "model.activation: unknown name 'sine'"),
+    (cnn(initializer="ones"), "model.initializer: unknown name 'ones'"),
+    (
+        {"model": {"name": "resnet", "depth": 50}},
+        "model.depth: takes one of 18, 20, 32, 34, 44, 56, 110, not 50",
+    ),
+    (
+        {"model": {"name": "resnet", "stem": "huge"}},
+        "model.stem: unknown name 'huge'.\nKnown names: large, small",
+    ),
     (cnn(compute_dtype="int8"), "model.compute_dtype: unknown name 'int8'"),
 ]
 
@@ -148,6 +224,7 @@ def test_broken_rule_is_named_with_its_field(fields, message):
     ("path", "table", "fields"),
     [
         ("model", MODELS, {"model": {"name": "nonesuch"}}),
+        ("loss", LOSSES, loss("nonesuch")),
         ("optimizer", OPTIMIZERS, optimizer("nonesuch")),
         ("optimizer.schedule", SCHEDULES, schedule("nonesuch")),
     ],
@@ -160,7 +237,7 @@ def test_unknown_component_is_answered_with_the_list(path, table, fields):
     assert last == f"Known names: {', '.join(sorted(table))}"
 
 
-@pytest.mark.parametrize("table", [MODELS, OPTIMIZERS, SCHEDULES])
+@pytest.mark.parametrize("table", [MODELS, LOSSES, OPTIMIZERS, SCHEDULES])
 def test_components_are_called_what_their_table_calls_them(table):
     assert {name: cls().name for name, cls in table.items()} == {name: name for name in table}
 
@@ -223,3 +300,28 @@ def test_everything_is_due_at_its_multiples_and_after_the_last_step():
     assert list(filter(plan.logs_after, steps)) == [3, 6, 9, 10]
     assert list(filter(plan.evaluates_after, steps)) == [4, 8, 10]
     assert list(filter(plan.checkpoints_after, steps)) == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("patience", "best_step", "last"), [(0, 4, 10), (1, 4, 8), (2, 0, 8), (2, 3, 8), (3, 4, 10)]
+)
+def test_training_ends_at_its_last_step_or_when_patience_does(patience, best_step, last):
+    plan = Timetable(
+        total_steps=10,
+        log_every=3,
+        evaluate_every=4,
+        checkpoint_every=5,
+        steps_per_epoch=4.0,
+        patience=patience,
+    )
+    steps = range(best_step, 11)
+    assert next(step for step in steps if plan.ends_after(step, best_step)) == last
+
+
+def test_measuring_the_last_parameters_after_stopping_early_is_warned_of():
+    experiment = Experiment(name="x", evaluation=Evaluation(patience=3))
+    assert warnings(experiment) == [
+        "config.evaluation.test_checkpoint: 'best' is what one stops early for, not 'last'"
+    ]
+    experiment.evaluation.test_checkpoint = "best"
+    assert warnings(experiment) == []

@@ -39,7 +39,7 @@ def follow(functions, bad, state=None):
 
 
 def trained(state):
-    return state.params, state.batch_stats, state.opt_state, state.ema_params
+    return state.params, state.batch_stats, state.opt_state, state.average
 
 
 def assert_equal(one, other):

@@ -313,6 +313,7 @@ def test_components_are_found_at_every_depth():
     assert found == {
         "data": "digits",
         "model": "mlp",
+        "loss": "softmax_cross_entropy",
         "optimizer": "adam",
         "optimizer.schedule": "constant",
     }

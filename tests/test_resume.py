@@ -69,7 +69,7 @@ def test_every_line_of_metrics_is_there_once(uninterrupted):
 
     steps = {
         split: [line["step"] for line in read(whole / "metrics.jsonl") if line["split"] == split]
-        for split in ("train", "validation", "validation_ema")
+        for split in ("train", "validation", "validation_average")
     }
     assert steps["train"] == [7, 14, 21, 28, 35, 42, 49, 50]
-    assert steps["validation"] == steps["validation_ema"] == [50]
+    assert steps["validation"] == steps["validation_average"] == [50]

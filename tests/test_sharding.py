@@ -43,7 +43,7 @@ def test_without_a_model_axis_everything_is_on_every_device(shapes):
     assert set(specs(EIGHT, shapes).values()) == {PartitionSpec()}
 
 
-@pytest.mark.parametrize("prefix", ["params", "ema_params", "opt_state/0/mu", "opt_state/0/nu"])
+@pytest.mark.parametrize("prefix", ["params", "average", "opt_state/0/mu", "opt_state/0/nu"])
 def test_one_rule_serves_a_parameter_its_average_and_the_optimizers_memory(shapes, prefix):
     found = specs(FOUR_BY_TWO, shapes)
     assert {name: found[f"{prefix}/{name}"] for name in (

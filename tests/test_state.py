@@ -39,21 +39,21 @@ def test_normalisation_gives_zero_mean_and_unit_variance_per_channel():
 
 def test_state_starts_at_step_zero_with_float32_parameters(state):
     assert (int(state.step), int(state.seed), int(state.first_nonfinite_step)) == (0, 0, 0)
-    drawn = jax.tree.leaves((state.params, state.batch_stats, state.ema_params))
+    drawn = jax.tree.leaves((state.params, state.batch_stats, state.average))
     assert {leaf.dtype for leaf in drawn} == {jnp.dtype("float32")}
     jax.tree.map(np.testing.assert_array_equal, state.interval, Interval.empty())
 
 
 def test_average_starts_as_a_copy_of_the_parameters():
     state = tiny.pure_steps(EXPERIMENT).init()
-    jax.tree.map(np.testing.assert_array_equal, state.ema_params, state.params)
-    pairs = zip(jax.tree.leaves(state.ema_params), jax.tree.leaves(state.params), strict=True)
+    jax.tree.map(np.testing.assert_array_equal, state.average, state.params)
+    pairs = zip(jax.tree.leaves(state.average), jax.tree.leaves(state.params), strict=True)
     # A donated buffer may be handed over only once.
     assert all(a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer() for a, b in pairs)
 
 
 def test_state_keeps_no_average_unless_asked_to():
-    assert jax.eval_shape(tiny.steps(tiny.experiment()).init).ema_params == {}
+    assert jax.eval_shape(tiny.steps(tiny.experiment()).init).average == {}
 
 
 def test_initial_parameters_are_a_function_of_the_seed(state):
@@ -64,9 +64,9 @@ def test_initial_parameters_are_a_function_of_the_seed(state):
 
 
 def test_averaged_state_differs_in_its_parameters_alone(state):
-    ema_params = jax.tree.map(lambda leaf: leaf + 1, state.ema_params)
-    found = averaged(state.replace(ema_params=ema_params))
-    jax.tree.map(np.testing.assert_array_equal, found.params, ema_params)
+    average = jax.tree.map(lambda leaf: leaf + 1, state.average)
+    found = averaged(state.replace(average=average))
+    jax.tree.map(np.testing.assert_array_equal, found.params, average)
     assert found.opt_state is state.opt_state and found.batch_stats is state.batch_stats
 
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from optax.losses import softmax_cross_entropy_with_integer_labels as cross_entropy
 
-from research import objectives
 from research.errors import UserError
 from research.experiment import Logging
 from research.models.cnn import Cnn
@@ -66,7 +66,7 @@ def test_step_descends_the_gradient_of_the_mean_loss(every_step):
 
     def loss_of(params):
         logits = net.apply({"params": params}, state.normalization(jnp.asarray(batch["image"])))
-        return objectives.cross_entropy(logits, batch["label"]).mean(), logits
+        return cross_entropy(logits, batch["label"]).mean(), logits
 
     (loss, logits), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     expected = jax.tree.map(lambda w, g: w - 0.1 * g, state.params, gradient)
@@ -120,7 +120,7 @@ def test_dropout_masks_are_a_function_of_seed_and_step(dropping):
             train=True,
             dropout_key=dropout_key(seed, step),
         )
-        loss = float(objectives.cross_entropy(logits, batch["label"]).mean())
+        loss = float(cross_entropy(logits, batch["label"]).mean())
         assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
         losses.add(loss)
     assert len(losses) == 4
@@ -206,7 +206,7 @@ def test_average_moves_towards_the_parameters_once_an_update(accumulate_steps):
     for count, state in enumerate(states, start=1):
         if count % accumulate_steps == 0:
             expected = jax.tree.map(lambda e, w: 0.8 * e + 0.2 * w, expected, state.params)
-        assert_trees_close(state.ema_params, expected)
+        assert_trees_close(state.average, expected)
 
 
 def test_running_statistics_are_those_of_the_training_batches():

@@ -14,6 +14,7 @@ from research.errors import UserError
 from research.experiment import Restore
 from research.models.mlp import Mlp
 from research.optimizers.adam import Adam
+from research.optimizers.schedule_free import ScheduleFreeAdam
 from research.sharding import path_name
 from research.warm_start import begin_with, choose
 from tests import tiny
@@ -98,11 +99,23 @@ def test_what_the_checkpoint_has_beyond_the_run_is_not_dropped_in_silence(source
 def test_an_average_begins_at_the_parameters_that_were_taken(source):
     state = initial(optimizer=Adam(ema_decay=0.5))
     taken, _ = begin(source, state)
-    assert {f"ema_{path}" for path in taken if path.startswith("params/")} < taken
+    assert {
+        path.replace("params", "average") for path in taken if path.startswith("params/")
+    } < taken
     choice = choose(state, Restore(checkpoint=str(source)))
     begun = begin_with(choice, state)
     # A donated buffer may be handed over only once.
-    assert begun.ema_params["logits"]["bias"] is not begun.params["logits"]["bias"]
+    assert begun.average["logits"]["bias"] is not begun.params["logits"]["bias"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "field"), [(Adam(lookahead_steps=2), "slow"), (ScheduleFreeAdam(), "z")]
+)
+def test_weights_that_an_optimizer_keeps_begin_at_those_taken(source, optimizer, field):
+    state = initial(optimizer=dataclasses.replace(optimizer, freeze=("dense_0/",)))
+    taken, _ = begin(source, state)
+    kept = {path.split(f"/{field}/")[1] for path in taken if f"/{field}/" in path}
+    assert kept == {"dense_0_norm/bias", "dense_0_norm/scale", "logits/bias", "logits/kernel"}
 
 
 def test_nothing_to_take_is_an_error(source):

@@ -74,12 +74,12 @@ def experiment(**fields) -> Experiment:
     return result
 
 
-def pure_steps(chosen: Experiment) -> Steps:
+def pure_steps(chosen: Experiment, num_classes: int = NUM_CLASSES) -> Steps:
     """The functions of an experiment on `dataset`."""
     plan = timetable(chosen, NUM_TRAIN)
-    return make_steps(chosen, plan, IMAGE_SHAPE, NUM_CLASSES, normalization())
+    return make_steps(chosen, plan, IMAGE_SHAPE, num_classes, normalization())
 
 
-def steps(chosen: Experiment) -> Steps:
+def steps(chosen: Experiment, num_classes: int = NUM_CLASSES) -> Steps:
     """The same, compiled; nothing is donated."""
-    return Steps(*map(jax.jit, pure_steps(chosen)))
+    return Steps(*map(jax.jit, pure_steps(chosen, num_classes)))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from research.models import activations, initializers
 from research.records import Record, record, require, require_known
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class Model(Record):
         Args:
           x: float32 [batch, height, width, channels].
           num_classes: the number K of logits.
-          train: whether dropout is on and BatchNorm uses the batch's statistics.
+          train: whether dropout is on and BatchNorm uses the batch's statistics;
+            give it to these layers when they are called, not when they are made,
+            so that freezing and Monte Carlo dropout can decide otherwise.
 
         Returns:
           Logits [batch, K] in `compute_dtype`.
@@ -44,6 +47,37 @@ class Model(Record):
 
     def validate(self, path):
         require_known(self.compute_dtype, COMPUTE_DTYPES, f"{path}.compute_dtype")
+
+
+@record
+class Activated(Model):
+    """Options of a model with one kind of activation."""
+
+    activation: str = "relu"
+
+    initializer: str = "auto"
+    """Draws the weights before an activation; "auto" takes what fits it."""
+
+    def validate(self, path):
+        super().validate(path)
+        activations.check_activation(self.activation, f"{path}.activation")
+        initializers.check_initializer(self.initializer, f"{path}.initializer")
+
+    def warnings(self, path):
+        return activations.warnings(self.activation, f"{path}.activation")
+
+
+@record
+class Layered(Activated):
+    """Options of a model with hidden layers."""
+
+    batch_norm: bool = False
+    """Whether BatchNorm stands before every activation (arXiv:1502.03167)."""
+
+    def warnings(self, path):
+        return super().warnings(path) + initializers.warnings(
+            self.initializer, f"{path}.initializer"
+        )
 
 
 def check_rate(rate: float, path: str) -> None:

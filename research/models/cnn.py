@@ -1,7 +1,7 @@
 """The plain convolutional network."""
 
 from research.errors import UserError
-from research.models import activations, base
+from research.models import base
 from research.records import record, require, require_known
 
 POOLINGS = ("max", "average")
@@ -9,7 +9,7 @@ HEADS = ("flatten", "global_average")
 
 
 @record
-class Cnn(base.Model):
+class Cnn(base.Layered):
     """Stages of convolutions, each stage closed by pooling, then a dense head.
 
     LeCun et al. 1998. Convolutions are zero-padded ("SAME"), so that only
@@ -36,8 +36,6 @@ class Cnn(base.Model):
     widths: tuple[int, ...] = (128,)
     """Dense layers between the convolutions and the logits."""
 
-    activation: str = "relu"
-    initializer: str = "auto"
     batch_norm: bool = True
     dropout_rate: float = 0.0
     """Dropout after every dense layer."""
@@ -50,7 +48,11 @@ class Cnn(base.Model):
 
         for stage, channels in enumerate(self.stages):
             for index, features in enumerate(channels):
-                x = layers.convolution(self, x, features, train=train, name=f"conv_{stage}_{index}")
+                name = f"conv_{stage}_{index}"
+                x = layers.convolution(
+                    self, x, features, kernel_size=self.kernel_size, train=train, name=name
+                )
+                x = layers.activate(self, x, name=name)
             x = layers.pool(self, x)
             x = layers.dropout(x, self.stage_dropout_rate, train=train)
         x = x.mean(axis=(1, 2)) if self.head == "global_average" else x.reshape(x.shape[0], -1)
@@ -82,5 +84,3 @@ class Cnn(base.Model):
         require_known(self.head, HEADS, f"{path}.head")
         base.check_rate(self.dropout_rate, f"{path}.dropout_rate")
         base.check_rate(self.stage_dropout_rate, f"{path}.stage_dropout_rate")
-        activations.check_activation(self.activation, f"{path}.activation")
-        activations.check_initializer(self.initializer, f"{path}.initializer")

@@ -5,15 +5,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from research import batch_axis
-from research.models.activations import activation, initializer
+from research.models.activations import ACTIVATIONS
+from research.models.base import Layered, Model
+from research.models.initializers import initializer
 
 
 def dense(options, x: jax.Array, features: int, *, train: bool, name: str) -> jax.Array:
     """Dense layer, BatchNorm (if on), activation, dropout.
 
     Args:
-      options: a model's options with `activation`, `initializer`, `batch_norm`,
-        `dropout_rate` and `compute_dtype`.
+      options: those of a `Layered` model, with `dropout_rate`.
       x: [batch, inputs].
       features: number of outputs.
       train: whether dropout is on and BatchNorm uses the batch's statistics.
@@ -30,33 +31,69 @@ def dense(options, x: jax.Array, features: int, *, train: bool, name: str) -> ja
         dtype=jnp.dtype(options.compute_dtype),
         name=name,
     )(x)
-    x = _normalize_and_activate(options, x, train=train, name=name)
+    x = activate(options, normalize(options, x, train=train, name=name), name=name)
     return dropout(x, options.dropout_rate, train=train)
 
 
-def convolution(options, x: jax.Array, features: int, *, train: bool, name: str) -> jax.Array:
-    """Zero-padded convolution, BatchNorm (if on), activation.
+def convolution(
+    options: Layered,
+    x: jax.Array,
+    features: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    train: bool,
+    name: str,
+) -> jax.Array:
+    """Zero-padded convolution, BatchNorm (if on); no activation yet.
 
     Args:
-      options: as for `dense`, and `kernel_size`.
+      options: of the model.
       x: [batch, height, width, channels].
       features: number of output channels.
+      kernel_size: height and width of the kernel.
+      stride: every how many pixels the kernel is applied.
       train: whether BatchNorm uses the batch's statistics.
       name: name of the layer's parameters.
 
     Returns:
-      [batch, height, width, features] in `options.compute_dtype`.
+      [batch, ⌈height / stride⌉, ⌈width / stride⌉, features] in
+      `options.compute_dtype`.
     """
+    # With a stride, "SAME" would pad an even image on one side alone.
+    padding = ((kernel_size - 1) // 2, kernel_size // 2)
     x = nn.Conv(
         features,
-        (options.kernel_size, options.kernel_size),
-        padding="SAME",
+        (kernel_size, kernel_size),
+        strides=stride,
+        padding=(padding, padding),
         use_bias=not options.batch_norm,
         kernel_init=initializer(options.initializer, options.activation),
         dtype=jnp.dtype(options.compute_dtype),
         name=name,
     )(x)
-    return _normalize_and_activate(options, x, train=train, name=name)
+    return normalize(options, x, train=train, name=name)
+
+
+def normalize(options: Layered, x: jax.Array, *, train: bool, name: str) -> jax.Array:
+    """BatchNorm of the layer called `name`, if it is on (arXiv:1502.03167)."""
+    if not options.batch_norm:
+        return x
+    norm = nn.BatchNorm(
+        momentum=0.9,
+        dtype=jnp.dtype(options.compute_dtype),
+        axis_name=batch_axis.name(),
+        name=f"{name}_norm",
+    )
+    return norm(x, use_running_average=not train)
+
+
+def activate(options: Layered, x: jax.Array, *, name: str) -> jax.Array:
+    """The activation of the layer called `name`."""
+    activation = ACTIVATIONS[options.activation]
+    if activation.learned:
+        return activation.function(x, name=f"{name}_{options.activation}")
+    return activation.function(x)
 
 
 def pool(options, x: jax.Array) -> jax.Array:
@@ -71,7 +108,7 @@ def dropout(x: jax.Array, rate: float, *, train: bool) -> jax.Array:
     return Dropout(rate)(x) if rate and train else x
 
 
-def logits(options, x: jax.Array, num_classes: int) -> jax.Array:
+def logits(options: Model, x: jax.Array, num_classes: int) -> jax.Array:
     """The linear layer of a classifier: [batch, inputs] -> [batch, num_classes]."""
     return nn.Dense(
         num_classes,
@@ -93,15 +130,3 @@ class Dropout(nn.Module):
             lambda shape: jax.random.bernoulli(key, 1 - self.rate, shape), x.shape
         )
         return jnp.where(keep, x / (1 - self.rate), 0)
-
-
-def _normalize_and_activate(options, x, *, train, name):
-    if options.batch_norm:
-        x = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            dtype=jnp.dtype(options.compute_dtype),
-            axis_name=batch_axis.name(),
-            name=f"{name}_norm",
-        )(x)
-    return activation(options.activation)(x)

@@ -1,11 +1,11 @@
 """The multi-layer perceptron."""
 
-from research.models import activations, base
+from research.models import base
 from research.records import record
 
 
 @record
-class Mlp(base.Model):
+class Mlp(base.Layered):
     """Dense layers, each followed by an activation, then a linear layer of logits.
 
     Rumelhart, Hinton & Williams 1986; BatchNorm before the activation as in
@@ -15,10 +15,8 @@ class Mlp(base.Model):
 
     name: str = "mlp"
     widths: tuple[int, ...] = (128, 64)
-    activation: str = "relu"
-    initializer: str = "auto"
-    batch_norm: bool = False
     dropout_rate: float = 0.0
+    """Dropout after every dense layer."""
 
     def forward(self, x, *, num_classes, train):
         from research.models import layers
@@ -32,5 +30,3 @@ class Mlp(base.Model):
         super().validate(path)
         base.check_widths(self.widths, f"{path}.widths")
         base.check_rate(self.dropout_rate, f"{path}.dropout_rate")
-        activations.check_activation(self.activation, f"{path}.activation")
-        activations.check_initializer(self.initializer, f"{path}.initializer")

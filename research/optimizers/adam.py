@@ -1,7 +1,7 @@
 """Adam and AdamW."""
 
-from research.optimizers.base import Optimizer
-from research.records import record, require
+from research.optimizers.base import Optimizer, check_decays, check_positive
+from research.records import record
 
 
 @record
@@ -24,10 +24,8 @@ class Adam(Optimizer):
 
     def validate(self, path):
         super().validate(path)
-        for name in ("b1", "b2"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"{path}.{name}", f"must lie in [0, 1), not {value}")
-        require(self.eps > 0, f"{path}.eps", f"must be positive, not {self.eps}")
+        check_decays(self, ("b1", "b2"), path)
+        check_positive(self, ("eps",), path)
 
 
 @record

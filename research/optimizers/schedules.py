@@ -100,6 +100,31 @@ class Step(Schedule):
 
 
 @record
+class InverseSqrt(Schedule):
+    """peak/√t at the t-th update (Zinkevich 2003), after a linear way up from 0."""
+
+    name: str = "inverse_sqrt"
+
+    warmup_fraction: float = 0.0
+    """Share of all updates spent on the way up; the decay is then counted from it."""
+
+    def function(self, peak, total_updates):
+        import jax.numpy as jnp
+
+        warmup = max(1, round(self.warmup_fraction * total_updates))
+
+        def value(count):
+            # As Vaswani et al. 2017 (arXiv:1706.03762), equation 3.
+            updates = count + 1.0
+            return peak * jnp.minimum(updates / warmup, jnp.sqrt(warmup / updates))
+
+        return value
+
+    def validate(self, path):
+        _require_share(self.warmup_fraction, f"{path}.warmup_fraction")
+
+
+@record
 class OneCycle(Schedule):
     """Up to the peak and down to almost nothing along cosines (arXiv:1708.07120)."""
 

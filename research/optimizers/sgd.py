@@ -1,6 +1,6 @@
 """Stochastic gradient descent, plain, with momentum and with Nesterov momentum."""
 
-from research.optimizers.base import Optimizer
+from research.optimizers.base import Optimizer, check_decays
 from research.records import record, require
 
 
@@ -29,9 +29,7 @@ class Sgd(Optimizer):
 
     def validate(self, path):
         super().validate(path)
-        require(
-            0 <= self.momentum < 1, f"{path}.momentum", f"must lie in [0, 1), not {self.momentum}"
-        )
+        check_decays(self, ("momentum",), path)
         require(
             self.momentum > 0 or not self.nesterov,
             f"{path}.nesterov",

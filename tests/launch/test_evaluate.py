@@ -36,9 +36,21 @@ def test_the_newest_checkpoint_gives_the_summary_again(finished, capsys):
     summary = json.loads((finished / "summary.json").read_text())
     code, shown, _ = run(capsys, f"--workdir={finished}")
     assert code == cli.SUCCESS
-    for name in ("test", "test_ema"):
+    for name in ("test", "test_average"):
         accuracy, loss = summary[name]["accuracy"], summary[name]["loss"]
         assert f"step 60  {name}  accuracy {accuracy:.4f}  loss {loss:.4f}  (359 ex" in shown
+
+
+def test_predictions_can_be_averaged_over_dropout_masks(finished, capsys):
+    def loss(*argv):
+        code, shown, _ = run(capsys, f"--workdir={finished}", "--best", *argv)
+        assert code == cli.SUCCESS
+        return float(shown.split("loss ")[1].split()[0])
+
+    plain, once, often = loss(), loss("--dropout_samples=1"), loss("--dropout_samples=30")
+    # One mask alone does harm; many masks come near to what no mask gives.
+    assert once > often != plain
+    assert often == pytest.approx(plain, rel=0.3)
 
 
 def test_best_is_the_best_on_validation(finished, capsys):
@@ -46,7 +58,7 @@ def test_best_is_the_best_on_validation(finished, capsys):
     code, shown, _ = run(capsys, f"--workdir={finished}", "--best", "--split=validation")
     assert code == cli.SUCCESS
     assert summary["best_step"] < 60
-    best = f"step {summary['best_step']}  validation_ema  accuracy "
+    best = f"step {summary['best_step']}  validation_average  accuracy "
     assert f"{best}{summary['best_validation_accuracy']:.4f}" in shown
 
 

@@ -53,6 +53,36 @@ def test_a_component_within_a_chosen_component_can_be_chosen_too():
     assert chosen.optimizer.schedule.start_factor == 0.5
 
 
+def test_patterns_and_pairs_are_given_as_tuples():
+    given = [
+        "--config.optimizer.freeze=('^conv_', 'bias$')",
+        "--config.optimizer.learning_rate_factors=(('dense_0/', 0.1), ('logits/', 10))",
+    ]
+    optimizer = experiment(*given).optimizer
+    assert optimizer.freeze == ("^conv_", "bias$")
+    assert optimizer.learning_rate_factors == (("dense_0/", 0.1), ("logits/", 10.0))
+    assert experiment(*describe(experiment(*given)).splitlines()).optimizer == optimizer
+
+
+def test_option_that_the_optimizer_lacks_is_refused_with_the_nearest_one():
+    assert refusal("--config.optimizer.name=rmsprop", "--config.optimizer.decya=0.5").startswith(
+        "--config.optimizer.decya: there is no such field. Did you mean 'optimizer.decay'?"
+    )
+    assert "--config.optimizer.b1: there is no such field" in refusal(
+        "--config.optimizer.name=sgd", "--config.optimizer.b1=0.9"
+    )
+
+
+def test_warnings_are_shown_before_anything_is_done(capsys):
+    experiment("--config.model.activation=step")
+    assert capsys.readouterr().err == (
+        "warning: config.model.activation: the gradient of 'step' is 0 everywhere; gradient "
+        "descent trains nothing before it\n"
+    )
+    experiment()
+    assert capsys.readouterr().err == ""
+
+
 def test_an_override_may_be_given_as_two_arguments():
     assert experiment("--config.seed", "7").seed == 7
 
@@ -96,8 +126,8 @@ def test_booleans_are_switched_by_name_alone():
         ("--config.model.batch_norm=maybe", "takes true or false, not 'maybe'"),
         ("--config.model.widths=a", "takes a whole number, not 'a'"),
         ("--config.seed", "--config.seed takes a whole number; give it as --config.seed=value"),
-        ("--config.model.name=mpl", "Did you mean 'mlp'?\nKnown names: cnn, mlp"),
-        ("--config.optimizer.name=adan", "Known names: adam, adamw, momentum, nesterov, sgd"),
+        ("--config.model.name=mpl", "Did you mean 'mlp'?\nKnown names: cnn, mlp, per"),
+        ("--config.optimizer.name=adan", "Did you mean 'adam'?\nKnown names: adabelief, adabo"),
         ("--config.optimizer.schedule.name=cosine", "Did you mean 'warmup_cosine'?"),
         ("--config.optimizer.learning_rate=0", "must be positive, not 0.0"),
         ("--config.optimizer.learning_rate=-1e-3", "must be positive, not -0.001"),

@@ -114,6 +114,31 @@ def test_dry_run_prints_experiment_and_layers_and_writes_nothing(tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dry_run", [["--dry_run"], []], ids=["dry run", "run"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "--config.optimizer.freeze=('conv_',)",
+            "config.optimizer.freeze[0]: 'conv_' is found in no parameter's path.",
+        ),
+        ("--config.loss.class_weights=(1, 2)", "2 weights are given for 10 classes"),
+        ("--config.global_batch_size=5000", "larger than the training split of 1259 examples"),
+    ],
+)
+def test_what_does_not_fit_model_or_data_is_refused_also_dry(
+    override, message, dry_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(override, *dry_run) == cli.BAD_INPUT
+    assert message in capsys.readouterr().err
+
+
+def test_dry_run_shows_the_outputs_that_the_loss_needs(capsys):
+    assert run("--dry_run", "--config.loss.name=mse", "--config.model.name=perceptron") == 0
+    assert "logits  Dense  10" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

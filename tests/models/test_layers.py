@@ -36,10 +36,16 @@ def dense(features=3, **options):
     )
 
 
-def convolution(features=1, **options):
-    return Calling(
-        lambda x, train: layers.convolution(Cnn(**options), x, features, train=train, name="conv")
-    )
+def convolution(features=1, kernel_size=3, stride=1, **options):
+    model = Cnn(**options)
+
+    def call(x, train):
+        x = layers.convolution(
+            model, x, features, kernel_size=kernel_size, stride=stride, train=train, name="conv"
+        )
+        return layers.activate(model, x, name="conv")
+
+    return Calling(call)
 
 
 def normal(*shape, seed=0):
@@ -108,6 +114,30 @@ def test_batch_norm_stands_before_the_activation(module, x, axes):
     )
 
 
+def test_batch_norm_while_training_equals_pytorch():
+    torch = pytest.importorskip("torch", reason="the oracle is PyTorch")
+    x = normal(32, 6, 5, 4)
+    module = Calling(lambda x, train: layers.normalize(Cnn(), x, train=train, name="conv"))
+    scale, bias = normal(4, seed=1), normal(4, seed=2)
+    variables = {
+        "params": {"conv_norm": {"scale": scale, "bias": bias}},
+        "batch_stats": {"conv_norm": {"mean": np.zeros(4), "var": np.ones(4)}},
+    }
+    found, updates = module.apply(variables, x, train=True, mutable=["batch_stats"])
+    # PyTorch's momentum is one minus Flax's.
+    norm = torch.nn.BatchNorm2d(4, momentum=1 - MOMENTUM)
+    with torch.no_grad():
+        norm.weight[:], norm.bias[:] = torch.tensor(scale), torch.tensor(bias)
+        expected = norm(torch.tensor(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    after = updates["batch_stats"]["conv_norm"]
+    np.testing.assert_allclose(after["mean"], norm.running_mean, atol=1e-6)
+    # PyTorch's running variance divides by n − 1.
+    count = x.size // 4
+    unbiased = (norm.running_var.numpy() - MOMENTUM) * (count - 1) / count + MOMENTUM
+    np.testing.assert_allclose(after["var"], unbiased, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "kernel", [IDENTITY, SOBEL, SOBEL.T, BLUR], ids=["identity", "sobel x", "sobel y", "blur"]
 )
@@ -127,6 +157,17 @@ def test_convolution_keeps_height_and_width(kernel_size, height, width):
     module = convolution(4, kernel_size=kernel_size, batch_norm=False)
     shape = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), x)[0]).shape
     assert shape == (2, height, width, 4)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 7])
+@pytest.mark.parametrize(("height", "width"), [(8, 6), (9, 5)])
+def test_strided_convolution_takes_every_second_pixel_from_the_first(kernel_size, height, width):
+    image = normal(1, height, width, 1)
+    options = {"kernel_size": kernel_size, "activation": "identity", "batch_norm": False}
+    whole, strided = convolution(**options), convolution(stride=2, **options)
+    variables = whole.init(jax.random.key(0), image)
+    expected = whole.apply(variables, image)[:, ::2, ::2]
+    np.testing.assert_allclose(strided.apply(variables, image), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("pooling", "reduce"), [("max", np.max), ("average", np.mean)])

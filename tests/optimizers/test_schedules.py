@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.optimizers.schedules import SCHEDULES, Constant, OneCycle, Step, WarmupCosine
+from research.optimizers.schedules import (
+    SCHEDULES,
+    Constant,
+    InverseSqrt,
+    OneCycle,
+    Step,
+    WarmupCosine,
+)
 
 PEAK, UPDATES = 0.5, 40
 
@@ -36,6 +43,12 @@ def step(count):
     return PEAK * 0.2 ** ((count >= 10) + (count >= 30))
 
 
+def inverse_sqrt(count):
+    """Vaswani et al. 2017 (arXiv:1706.03762), equation 3, with 8 updates of warmup."""
+    updates = count + 1
+    return PEAK * 8**0.5 * min(updates**-0.5, updates * 8**-1.5)
+
+
 def one_cycle(count):
     """Smith & Topin 2018 (arXiv:1708.07120), along cosines."""
     if count < 12:
@@ -47,6 +60,7 @@ CASES = {
     "constant": (Constant(), constant),
     "warmup_cosine": (WarmupCosine(warmup_fraction=0.2, end_factor=0.1), warmup_cosine),
     "step": (Step(factor=0.2, boundaries=(0.25, 0.75)), step),
+    "inverse_sqrt": (InverseSqrt(warmup_fraction=0.2), inverse_sqrt),
     "one_cycle": (OneCycle(warmup_fraction=0.3, start_factor=0.1, end_factor=0.01), one_cycle),
 }
 
@@ -69,6 +83,8 @@ def test_schedule_equals_its_formula_at_every_update(name):
         (WarmupCosine(), 0.0, 2, 0.0),
         (WarmupCosine(warmup_fraction=0.0), PEAK, 0, 0.0),
         (Step(), PEAK, 0, 0.01 * PEAK),
+        (InverseSqrt(), PEAK, 0, PEAK / 41**0.5),
+        (InverseSqrt(warmup_fraction=0.1), PEAK / 4, 3, PEAK * (4 / 41) ** 0.5),
         (OneCycle(), 0.04 * PEAK, 12, 0.04 * 1e-4 * PEAK),
     ],
     ids=lambda value: getattr(value, "name", None),
@@ -80,7 +96,14 @@ def test_schedule_starts_peaks_and_ends_where_its_options_say(schedule, start, p
     assert found[-1] == pytest.approx(end, rel=1e-4, abs=1e-8)
 
 
-SHORT = [WarmupCosine(), WarmupCosine(warmup_fraction=0.9), Step(), OneCycle()]
+SHORT = [
+    InverseSqrt(),
+    InverseSqrt(warmup_fraction=0.9),
+    WarmupCosine(),
+    WarmupCosine(warmup_fraction=0.9),
+    Step(),
+    OneCycle(),
+]
 
 
 @pytest.mark.parametrize("updates", [1, 2, 4])
