@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -61,19 +61,15 @@ class Checkpoints:
         self._about = dict(about or {})
         self._timeout = timeout
         self._hung = False
-        self._being_saved: tuple[int, dict[str, list]] | None = None
+        self._being_saved: _Saving | None = None
         self._manager = ocp.CheckpointManager(
             directory,
             options=ocp.CheckpointManagerOptions(
                 create=not read_only,
                 read_only=read_only,
                 cleanup_tmp_directories=not read_only,
-                # Without a best_fn Orbax would not write scores at all.
-                best_fn=lambda score: score["accuracy"],
-                # Only a checkpoint that was the best so far has a score, so the
-                # best is the newest that has one.
                 preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(keep), _NewestWithScore()]
+                    [policies.LatestN(keep), _NewestWithScore(self.score)]
                 ),
                 async_options=ocp.AsyncOptions(
                     timeout_secs=int(timeout), post_finalization_callback=self._write_manifest
@@ -135,8 +131,13 @@ class Checkpoints:
 
     def score(self, step: int) -> Score | None:
         """Returns the score that a checkpoint was saved with, None if with none."""
-        metrics = self._manager.metrics(step)
-        return metrics and (metrics["accuracy"], -metrics["loss"])
+        if self._being_saved and self._being_saved.step == step:
+            return self._being_saved.score
+        try:
+            score = manifest.read(self._directory / str(step)).get("score")
+        except UserError:  # damaged
+            return None
+        return score and tuple(score)
 
     def pick(self, step: int | None = None, best: bool = False) -> int:
         """Returns the step of the checkpoint that is meant.
@@ -182,10 +183,9 @@ class Checkpoints:
                 f"the checkpoint of step {step} was refused: {self._directory} holds step "
                 f"{latest}. Is another run using this work directory?"
             )
-        metrics = None if score is None else {"accuracy": score[0], "loss": -score[1]}
-        self._being_saved = step, manifest.describe_leaves(state)
+        self._being_saved = _Saving(step, score, manifest.describe_leaves(state))
         with errors_of_disk("a checkpoint", self._directory, Exception):
-            self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
 
     def wait(self) -> None:
         """Returns once all saves are on the disk.
@@ -263,11 +263,12 @@ class Checkpoints:
         """Called by Orbax when all files of a save are written, before it is committed."""
         if not processes.is_first():
             return
-        step, leaves = self._being_saved
+        saving = self._being_saved
         # In a bucket, where nothing can be renamed, the folder has its name from the start.
-        temporary = list(self._directory.glob(f"{step}.orbax-checkpoint-tmp*"))
-        (folder,) = temporary or [self._directory / str(step)]
-        manifest.write(folder, leaves, {"step": step, **self._about})
+        temporary = list(self._directory.glob(f"{saving.step}.orbax-checkpoint-tmp*"))
+        (folder,) = temporary or [self._directory / str(saving.step)]
+        about = {"step": saving.step, "score": saving.score, **self._about}
+        manifest.write(folder, saving.leaves, about)
 
     def _set_aside(self, step: int) -> remote.Path:
         shelf = self._directory.parent / "damaged"
@@ -287,11 +288,25 @@ def with_shardings(shapes: Any, shardings: Any) -> Any:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Saving:
+    """What is being saved."""
+
+    step: int
+    score: Score | None
+    leaves: manifest.Leaves
+
+
 @dataclasses.dataclass
 class _NewestWithScore:
-    """Orbax preservation policy: keeps the newest checkpoint that has metrics."""
+    """Orbax preservation policy: keeps the newest checkpoint that has a score.
+
+    Only one that was the best so far has a score, so that it is the best.
+    """
+
+    score: Callable[[int], Score | None]
 
     def should_preserve(self, checkpoints, *, context):
         del context
-        scored = [info.step for info in checkpoints if info.metrics]
-        return [bool(scored) and info.step == scored[-1] for info in checkpoints]
+        best = max((info.step for info in checkpoints if self.score(info.step)), default=None)
+        return [info.step == best for info in checkpoints]

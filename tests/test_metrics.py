@@ -2,14 +2,13 @@
 
 import json
 import math
-import struct
 
 import pytest
-from tensorboardX.proto.event_pb2 import Event
 
 from research.errors import UserError
 from research.metrics import MetricsLog, read
 from research.workdir import Workdir
+from tests.events import read_events
 
 
 def line(step, **values):
@@ -21,20 +20,6 @@ def write(path, lines, resume_step=0, tensorboard=False):
     for each in lines:
         log.write(each)
     log.close()
-
-
-def events(path):
-    """Returns {(tag, step): value} of all event files, as often as they occur."""
-    found = []
-    for file in sorted(path.glob("events.*")):
-        data, position = file.read_bytes(), 0
-        while position < len(data):
-            # TFRecord: length, its checksum, the record, its checksum.
-            (length,) = struct.unpack_from("<Q", data, position)
-            event = Event.FromString(data[position + 12 : position + 12 + length])
-            found += [(v.tag, event.step, v.simple_value) for v in event.summary.value]
-            position += 12 + length + 4
-    return found
 
 
 def test_lines_are_read_as_they_were_written(tmp_path):
@@ -76,7 +61,7 @@ def test_event_files_hold_every_value_once_also_after_resuming(tmp_path):
         ("train/loss", each["step"], pytest.approx(each["loss"]))
         for each in read(tmp_path / "metrics.jsonl")
     ]
-    assert events(tmp_path / "tensorboard") == expected
+    assert read_events(tmp_path / "tensorboard") == expected
     assert len(expected) == 4
 
 

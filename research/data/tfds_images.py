@@ -106,8 +106,6 @@ class TfdsImages(Data):
 
         bad = BadImages(self.skip_bad)
         info = builder.info.splits[split]
-        files = [pathlib.Path(path) for path in info.filepaths]
-        check_inside(files, pathlib.Path(builder.data_path))
 
         def decoded():
             records = builder.as_data_source(
@@ -127,6 +125,8 @@ class TfdsImages(Data):
             bad.report(len(records))
 
         try:
+            files = [pathlib.Path(path) for path in info.filepaths]
+            check_inside(files, pathlib.Path(builder.data_path))
             stats = [path.stat() for path in files]
             identity = {
                 "tfds": builder.info.full_name,

@@ -1,4 +1,4 @@
-"""Tries all faults and prints one line of outcomes for each kind."""
+"""Tries all faults; prints a table in Markdown, one row for each kind."""
 
 import argparse
 import os
@@ -16,28 +16,38 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names of functions, separated by commas")
     options = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    from tests.faults import damage, disks, fuzz, stops, storm, writers
+    import logging
 
+    from tests.faults import damage, disks, feeds, fuzz, nonfinite, stops, storm, writers
+
+    logging.getLogger().setLevel(logging.CRITICAL)
+    rounds, cases = options.rounds, options.cases
     kinds = {
-        "kill_storm": lambda path: storm.kill_storm(options.rounds, path),
+        "kill_storm": lambda path: storm.kill_storm(rounds, path),
         "sigterm_matrix": stops.sigterm_matrix,
+        "other_reasons": stops.other_reasons,
         "damaged_files": damage.damaged_files,
         "failing_disks": disks.failing_disks,
+        "failing_feeds": feeds.failing_feeds,
         "two_writers": writers.two_writers,
-        "fuzzed_overrides": lambda path: fuzz.fuzzed_overrides(options.cases, path),
-        "fuzzed_experiments": lambda path: fuzz.fuzzed_experiments(options.cases, path),
-        "fuzzed_images": lambda path: fuzz.fuzzed_images(options.cases, path),
-        "fuzzed_records": lambda path: fuzz.fuzzed_records(options.cases // 10, path),
+        "nan_at_a_step": lambda path: nonfinite.nan_at_a_step(max(1, rounds // 10), path),
+        "fuzzed_overrides": lambda path: fuzz.fuzzed_overrides(cases, path),
+        "fuzzed_experiments": lambda path: fuzz.fuzzed_experiments(cases, path),
+        "fuzzed_images": lambda path: fuzz.fuzzed_images(cases, path),
+        "fuzzed_records": lambda path: fuzz.fuzzed_records(cases, path),
     }
-    wrong = 0
+    wrong = []
+    print("| fault | cases | outcomes | wrong | measured | seconds |")
+    print("|---|---|---|---|---|---|")
     for name, kind in kinds.items():
         if options.only and name not in options.only.split(","):
             continue
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             table = kind(pathlib.Path(folder))
-            print(f"{table} ({time.perf_counter() - start:.0f} s)", flush=True)
-            wrong += len(table.wrong)
+            print(f"{table} {time.perf_counter() - start:.0f} |", flush=True)
+        wrong += [f"{name}: {line}" for line in table.wrong]
+    print("\n".join(wrong), file=sys.stderr)
     return 1 if wrong else 0
 
 

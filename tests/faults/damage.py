@@ -36,28 +36,24 @@ WAYS = {"truncated": truncate, "zeroed": zero, "removed": pathlib.Path.unlink, "
 def damaged_files(folder: pathlib.Path) -> common.Table:
     """Damages each file of the newest checkpoint in each way, and restores."""
     table = common.Table("damaged checkpoint files")
-    original = folder / "damage"
-    common.run_undisturbed(original)
+    original = common.undisturbed()
     chosen = experiment(*common.OVERRIDES)
     dataset = open_dataset(chosen.data)
     shapes = make_program(chosen, timetable(chosen, len(dataset.train)), dataset).state_shapes
     checkpoints = Checkpoints(original / "checkpoints", read_only=True)
     states = {step: checkpoints.restore(step, shapes) for step in checkpoints.steps()}
-    newest = max(states)
-    files = [
-        path.relative_to(original)
-        for path in sorted((original / "checkpoints" / str(newest)).rglob("*"))
-        if path.is_file()
-    ]
-    for file in files:
+    newest = common.newest(original)
+    for file in sorted(newest.rglob("*")):
+        if not file.is_file():
+            continue
         for way, harm in WAYS.items():
             copy = folder / "copy"
             shutil.copytree(original, copy)
-            harm(copy / file)
-            outcome = _restore(copy, shapes, states, newest)
-            table.outcomes[outcome] += 1
-            if outcome.startswith("silent"):
-                table.wrong.append(f"{file} {way}: {outcome}")
+            harm(copy / file.relative_to(original))
+            outcome = _restore(copy, shapes, states, int(newest.name))
+            table.demand(
+                outcome != "silent change", outcome, f"{file.relative_to(newest)} was {way}"
+            )
             shutil.rmtree(copy)
     return table
 
@@ -70,7 +66,8 @@ def _restore(copy: pathlib.Path, shapes, states, newest: int) -> str:
         damaged.close()
     except UserError:
         return "refused"
-    same = jax.tree.map(np.array_equal, state, states[step])
-    if not jax.tree.all(same):
+    if not jax.tree.all(jax.tree.map(np.array_equal, state, states[step])):
         return "silent change"
-    return "harmless, same state" if step == newest else "recovered from the one before"
+    if step == newest:
+        return "no change (notes of the commit, which hold nothing of the state)"
+    return "recovered from the one before"

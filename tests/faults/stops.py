@@ -1,69 +1,123 @@
-"""SIGTERM in every phase of a run."""
+"""SIGTERM, and whatever else asks a run to stop, in every phase of it."""
 
+import functools
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import textwrap
 
-from launch import cli, train
+from launch import cli
 from tests.faults import common
 
 PHASES = ("import", "data", "compile", "train", "eval", "save", "commit")
+REASONS = ("SIGINT", "SIGHUP", "notice", "max_minutes", "SIGINT twice")
 
 
 def sigterm_matrix(folder: pathlib.Path, phases=PHASES) -> common.Table:
-    """Stops a run in each phase, resumes it, and compares the result."""
+    """Stops a run by SIGTERM in each phase, resumes it, and compares the result."""
     table = common.Table("SIGTERM in every phase")
-    undisturbed = folder / "calm"
-    common.run_undisturbed(undisturbed)
+    slowest = 0.0
     for phase in phases:
         path = folder / phase
-        argv = common.command(path)[3:]
-        stopped = subprocess.run(
-            [sys.executable, "-m", "tests.faults.stops", phase, *argv],
-            capture_output=True,
-            text=True,
-        )
-        if stopped.returncode != cli.STOPPED:
-            table.wrong.append(f"{phase}: exit code {stopped.returncode}: {stopped.stderr}")
-            continue
-        subprocess.run(common.command(path), check=True, stdout=subprocess.DEVNULL)
-        table.wrong += [f"{phase}: {line}" for line in common.differences(undisturbed, path)]
-        table.outcomes["stopped with code 75 and resumed"] += 1
+        if phase == "import":
+            code = _stopped_while_importing(path)
+            table.demand(code == cli.STOPPED, f"{phase}: code 75", str(code))
+        else:
+            ended = common.finish(path, fault=functools.partial(send, phase, signal.SIGTERM))
+            table.demand(ended.code == cli.STOPPED, f"{phase}: code 75", str(ended))
+            slowest = max(slowest, ended.seconds)
+        common.resume(table, path, "resumed, same result")
+    table.note = f"ended at most {slowest:.0f} s after the start"
     return table
 
 
-def main(phase: str, argv: list[str]) -> None:
-    """Runs launch.train in a process that sends itself SIGTERM in a phase."""
-    if phase == "import":
-        import launch.flags as module
+def other_reasons(folder: pathlib.Path, reasons=REASONS) -> common.Table:
+    """Stops a run in the other ways there are."""
+    table = common.Table("other reasons to stop")
+    for reason in reasons:
+        path = folder / reason.replace(" ", "-")
+        fault, promised, code, overrides = {
+            "SIGINT": (functools.partial(send, "train", signal.SIGINT), "SIGINT", 75, ()),
+            "SIGHUP": (functools.partial(send, "eval", signal.SIGHUP), "SIGHUP", 75, ()),
+            "SIGINT twice": (send_twice, "", cli.INTERRUPTED, ()),
+            "notice": (be_preempted, "the notice preempted=TRUE", 75, ()),
+            "max_minutes": (None, "--max_minutes", 75, ("--max_minutes=0.0001",)),
+        }[reason]
+        ended = common.finish(path, *overrides, fault=fault)
+        said = f"stopped by {promised}" if promised else ""
+        table.demand(
+            ended.code == code and said in ended.output, f"{reason}: code {code}", str(ended)
+        )
+        common.resume(table, path, "resumed, same result")
+    return table
 
-        name = "parse_experiment"
-    else:
-        import research.checkpoints
-        import research.evaluation
-        import research.training
 
-        module, name = {
-            "data": (research.training, "open_dataset"),
-            "compile": (research.training, "compile_train_step"),
-            "train": (research.training, "train_batch"),
-            "eval": (research.evaluation, "evaluate"),
-            "save": (research.checkpoints.Checkpoints, "save"),
-            "commit": (research.checkpoints.manifest, "write"),
-        }[phase]
+def send(phase: str, *numbers: signal.Signals) -> None:
+    """Has this process send itself signals in a phase of the run to come."""
+    import research.checkpoints
+    import research.evaluation
+    import research.training
+
+    module, name, count = {
+        "data": (research.training, "open_dataset", 1),
+        "compile": (research.training, "compile_train_step", 1),
+        "train": (research.training, "train_batch", 30),
+        "eval": (research.evaluation, "evaluate", 1),
+        "save": (research.checkpoints.Checkpoints, "save", 2),
+        "commit": (research.checkpoints.manifest, "write", 2),
+    }[phase]
     original, calls = getattr(module, name), []
 
     def disturbed(*args, **kwargs):
         calls.append(name)
-        if len(calls) == (30 if phase == "train" else 1):
-            os.kill(os.getpid(), signal.SIGTERM)
+        if len(calls) == count:
+            for number in numbers:
+                os.kill(os.getpid(), number)
         return original(*args, **kwargs)
 
     setattr(module, name, disturbed)
-    cli.run(lambda _: train.main(argv))
 
 
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+def send_twice() -> None:
+    """SIGINT twice within an evaluation: it leaves at once."""
+    send("eval", signal.SIGINT, signal.SIGINT)
+
+
+def be_preempted() -> None:
+    """Lets a metadata server announce that this machine is taken away."""
+    import http.server
+    import threading
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"TRUE")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["GCE_METADATA_HOST"] = f"127.0.0.1:{server.server_port}"
+
+
+def _stopped_while_importing(path: pathlib.Path) -> int:
+    """Returns the exit code of a process that gets SIGTERM when it begins to import JAX."""
+    script = textwrap.dedent("""
+        import os, signal, sys
+
+        class Notice:
+            def find_spec(self, name, path=None, target=None):
+                if name == "jax":
+                    sys.meta_path.remove(self)
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        sys.meta_path.insert(0, Notice())
+        from launch import cli, train
+        cli.run(train.main)
+    """)
+    command = [sys.executable, "-c", script, f"--workdir={path}", *common.OVERRIDES]
+    return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
