@@ -273,7 +273,7 @@ class Checkpoints:
     def _set_aside(self, step: int) -> remote.Path:
         shelf = self._directory.parent / "damaged"
         shelf.mkdir(exist_ok=True)
-        taken = sum(entry.name.split("-")[0] == str(step) for entry in shelf.iterdir())
+        taken = sum(entry.name.split("-")[0] == str(step) for entry in shelf.glob("*"))
         target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
         remote.move(self._directory / str(step), target)
         return target

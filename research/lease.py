@@ -33,7 +33,7 @@ class Lease:
     from the network, say) finds out at its next beat.
     """
 
-    def __init__(self, store: Any, where: epath.Path, beat: float = BEAT):
+    def __init__(self, store: Any, where: epath.Path, beat: float):
         """Describes the lease of a folder.
 
         Args:
@@ -64,9 +64,10 @@ class Lease:
         finally:
             self._released.set()
             beating.join()
-            # Where this fails, the next one watches it for a while and takes it over.
-            with contextlib.suppress(Exception):
-                self._store.write(NAME, None, if_equal=self._generation).result()
+            if not self._taken_over:
+                # Where this fails, the next one watches it for a while and takes it over.
+                with contextlib.suppress(Exception):
+                    self._store.write(NAME, None, if_equal=self._generation).result()
 
     def check(self) -> None:
         """Raises `UserError` if another process has taken the lease over."""

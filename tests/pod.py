@@ -2,10 +2,11 @@
 
 import dataclasses
 import os
-import socket
 import subprocess
 import sys
 import time
+
+from tests.bucket import free_port
 
 DEVICES = 8
 
@@ -32,9 +33,7 @@ class Pod:
           only: indices of those that are started, all unless given.
           **more: arguments of one alone, such as `process_1=["--config.seed=1"]`.
         """
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.processes = {}
         for index in range(count) if only is None else only:
             self.processes[index] = subprocess.Popen(

@@ -34,5 +34,5 @@ def final_state(chosen, path):
     """Returns the state of the newest checkpoint in `path`."""
     dataset = open_dataset(chosen.data)
     program = make_program(chosen, timetable(chosen, len(dataset.train)), dataset)
-    checkpoints = Checkpoints(workdir.Workdir(path).checkpoints, read_only=True)
+    checkpoints = Checkpoints(workdir.find_workdir(path).checkpoints, read_only=True)
     return checkpoints.restore(checkpoints.latest_step(), program.state_shapes)
