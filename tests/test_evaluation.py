@@ -59,12 +59,12 @@ def test_every_example_is_evaluated_once_and_in_batches_of_one_shape(
     seen, shapes = [], set()
 
     def eval_step(_, batch):
-        shapes.add(batch["image"].shape)
-        seen.extend(np.asarray(batch["image"])[np.asarray(batch["mask"])])
+        shapes.add(batch["input"].shape)
+        seen.extend(np.asarray(batch["input"])[np.asarray(batch["mask"])])
         return {"loss": 0.0, "confusion": np.ones((1, 1), np.int32)}
 
     evaluate(eval_step, state, SPLIT, global_batch_size, sharding)
-    np.testing.assert_array_equal(seen, SPLIT.examples.images)
+    np.testing.assert_array_equal(seen, SPLIT.examples.inputs)
     assert shapes == {(global_batch_size, *tiny.IMAGE_SHAPE)}
 
 

@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Labelled images as they are stored, in memory or memory-mapped.
+    """Labelled inputs as they are stored, in memory or memory-mapped.
 
     Attributes:
-      images: uint8 [examples, height, width, channels].
+      inputs: images, uint8 [examples, height, width, channels], or the rows of a
+        table, float32 [examples, columns].
       labels: int32 [examples].
-      fingerprint: hexadecimal digest of images and labels.
+      fingerprint: hexadecimal digest of inputs and labels.
     """
 
-    images: "np.ndarray"
+    inputs: "np.ndarray"
     labels: "np.ndarray"
     fingerprint: str
 
@@ -33,13 +34,14 @@ class Source:
       class_names: names of the classes; labels are positions in it.
       splits: "train", and where the publisher made them "validation" and
         "test", each read only when called.
-      image_shape: (height, width, channels), None if only reading tells.
-      sizes: how many examples each split holds, where `image_shape` is known.
+      input_shape: (height, width, channels) of images, (columns,) of tables;
+        None if only reading tells.
+      sizes: how many examples each split holds, where `input_shape` is known.
     """
 
     class_names: tuple[str, ...]
     splits: Mapping[str, Callable[[], Examples]]
-    image_shape: tuple[int, int, int] | None = None
+    input_shape: tuple[int, ...] | None = None
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 

@@ -43,7 +43,7 @@ def from_splits(class_names=CLASS_NAMES, /, **splits) -> Source:
 
 def contents(split: Split) -> set[bytes]:
     """The different images of a split."""
-    return {split.examples.images[index].tobytes() for index in split.indices}
+    return {split.examples.inputs[index].tobytes() for index in split.indices}
 
 
 def encoded(pixels, file_format: str = "png") -> bytes:

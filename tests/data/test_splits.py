@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from research.data.arrays import examples
 from research.data.base import Source
 from research.data.digits import Digits
-from research.data.splits import Split, channel_statistics, cut, open_dataset
+from research.data.splits import Split, cut, input_statistics, open_dataset
 from research.errors import UserError
 from tests.data.sources import CLASS_NAMES, FromSource, contents, from_splits, random_examples
 
@@ -125,7 +125,7 @@ def with_duplicates(draw):
 @given(with_duplicates(), st.floats(0.05, 0.5), st.integers(0, 2**32))
 def test_no_image_is_on_both_sides_of_a_cut(duplicates, fraction, seed):
     labels, image_of = duplicates
-    images = random_examples(range(image_of.max() + 1)).images[image_of]
+    images = random_examples(range(image_of.max() + 1)).inputs[image_of]
     sides = cut(whole(examples(images, labels.astype(np.int32))), fraction, seed, CLASS_NAMES)
     assert_disjoint(*sides)
 
@@ -135,9 +135,9 @@ def test_no_image_is_on_both_sides_of_a_cut(duplicates, fraction, seed):
     st.floats(0.05, 0.5),
     st.integers(0, 2**32),
 )
-def test_groups_of_identical_images_enlarge_a_share_by_less_than_one_group(copies, fraction, seed):
+def test_groups_of_identical_inputs_enlarge_a_share_by_less_than_one_group(copies, fraction, seed):
     image_of = np.repeat(np.arange(len(copies)), copies)
-    images = random_examples(range(len(copies))).images[image_of]
+    images = random_examples(range(len(copies))).inputs[image_of]
     split = whole(examples(images, np.zeros(len(images), np.int32)))
     _, share = cut(split, fraction, seed, CLASS_NAMES)
     wanted = max(1, round(fraction * len(split)))
@@ -172,15 +172,15 @@ def test_split_seed_decides_and_the_fingerprint_tells():
 
 def test_fingerprint_tells_changed_pixels_and_changed_labels():
     original = random_examples(labels_of([50, 50, 50]))
-    images, labels = original.images.copy(), original.labels.copy()
+    images, labels = original.inputs.copy(), original.labels.copy()
     images[17, 0, 2] += 1
     labels[17] = (labels[17] + 1) % 3
     fingerprints = {
         open_source(from_splits(train=examples(*arrays))).fingerprint
         for arrays in [
-            (original.images, original.labels),
+            (original.inputs, original.labels),
             (images, original.labels),
-            (original.images, labels),
+            (original.inputs, labels),
         ]
     }
     assert len(fingerprints) == 3
@@ -190,11 +190,11 @@ def test_fingerprint_tells_changed_pixels_and_changed_labels():
 
 
 @given(st.integers(1, 3), st.integers(1, 300), st.integers(0, 2**32))
-def test_channel_statistics_are_those_of_the_pixels_of_the_split(channels, count, seed):
+def test_input_statistics_are_those_of_the_pixels_of_the_split(channels, count, seed):
     given_examples = random_examples([0] * 2 * count, seed, shape=(2, 3, channels))
     chosen = np.random.default_rng(seed).permutation(2 * count)[:count]
-    mean, std = channel_statistics(Split(given_examples, chosen), chunk=64)
-    pixels = given_examples.images[chosen].astype(np.float64)
+    mean, std = input_statistics(Split(given_examples, chosen), chunk=64)
+    pixels = given_examples.inputs[chosen].astype(np.float64)
     assert mean.dtype == std.dtype == np.float32
     np.testing.assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(std, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
@@ -204,17 +204,38 @@ def test_statistics_are_of_train_alone():
     train = random_examples(labels_of([50, 50, 50]))
     bright = examples(np.full((9, 2, 3, 1), 255, np.uint8), labels_of([3, 3, 3]).astype(np.int32))
     dataset = open_source(from_splits(train=train, validation=bright, test=bright))
-    expected = train.images.astype(np.float64)
+    expected = train.inputs.astype(np.float64)
     np.testing.assert_allclose(dataset.mean, [expected.mean()], rtol=1e-6)
     np.testing.assert_allclose(dataset.std, [expected.std()], rtol=1e-6)
 
 
 def test_channel_that_never_changes_has_a_standard_deviation_of_one():
-    images = random_examples([0] * 100, shape=(2, 3, 2)).images
+    images = random_examples([0] * 100, shape=(2, 3, 2)).inputs
     images[..., 1] = 200
     split = whole(examples(images, np.zeros(100, np.int32)))
-    mean, std = channel_statistics(split)
+    mean, std = input_statistics(split)
     assert mean[1] == 200 and std[1] == 1 and std[0] > 1
+
+
+@given(st.integers(1, 4), st.integers(1, 60), st.integers(0, 2**32))
+def test_statistics_of_a_table_are_those_of_its_columns_in_the_split(columns, count, seed):
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(1e4, 1, (2 * count, columns)).astype(np.float32)
+    chosen = generator.permutation(2 * count)[:count]
+    table = examples(rows, np.zeros(2 * count, np.int32))
+    mean, std = input_statistics(Split(table, chosen))
+    assert mean.dtype == std.dtype == np.float32
+    expected = rows[chosen].astype(np.float64)
+    np.testing.assert_allclose(mean, expected.mean(axis=0), rtol=1e-6)
+    if count > 1:
+        np.testing.assert_allclose(std, expected.std(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e30, 1e-42])
+def test_column_that_never_changes_has_a_standard_deviation_of_one(value):
+    rows = np.full((1000, 1), value, np.float32)
+    mean, std = input_statistics(whole(examples(rows, np.zeros(1000, np.int32))))
+    assert std == 1 and mean == rows[0]
 
 
 # Bad data
@@ -253,20 +274,20 @@ def test_split_with_images_of_another_shape_is_named(odd):
     with pytest.raises(UserError) as error:
         open_source(from_splits(**made)).read_test()
     message = str(error.value)
-    assert f"images of {odd} have shape (4, 3, 1), those of train (2, 3, 1)" in message
+    assert f"inputs of {odd} have shape (4, 3, 1), those of train (2, 3, 1)" in message
 
 
 def test_class_too_small_to_cut_is_named():
     source = from_splits(train=random_examples(labels_of([50, 1, 50])))
-    with pytest.raises(UserError, match="class 'dog' has too few different images .*1 in 1 ex"):
+    with pytest.raises(UserError, match="class 'dog' has too few different inputs .*1 in 1 ex"):
         open_source(source)
 
 
 def test_class_of_copies_of_one_image_is_too_small_to_cut():
-    images = random_examples([0] * 40).images.copy()
+    images = random_examples([0] * 40).inputs.copy()
     images[20:] = images[20]
     source = from_splits(train=examples(images, np.repeat(np.int32([0, 2]), 20)))
-    with pytest.raises(UserError, match="class 'emu' has too few different images .*1 in 20 ex"):
+    with pytest.raises(UserError, match="class 'emu' has too few different inputs .*1 in 20 ex"):
         open_source(source)
 
 
