@@ -203,7 +203,10 @@ class Run:
             "best_step": best and best[0],
             "best_validation_accuracy": best and best[1][0],
             "test_step": test_step,
-            **{split: result.as_dict() for split, result in results.items()},
+            **{
+                split: result.as_dict(self._dataset.class_names)
+                for split, result in results.items()
+            },
             "seconds": time.perf_counter() - self._began,
             "pace": self._pace.overall(),
             "versions": workdir.versions(),

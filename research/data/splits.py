@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -92,21 +92,31 @@ def open_dataset(data: Data) -> Dataset:
     given = source.splits
     num_classes = len(source.class_names)
     train = _read(data.name, "train", given["train"], num_classes)
-    remaining = Split(train, np.arange(len(train.labels)))
-    if "test" in given:
-        read_test = functools.partial(_read_whole, data.name, given["test"], num_classes, train)
-    else:
-        remaining, test = cut(remaining, data.test_fraction, data.split_seed, source.class_names)
-        read_test = functools.partial(_the, test)
-    if "validation" in given:
-        validation = _read_whole(
-            data.name, given["validation"], num_classes, train, split_name="validation"
+    if len(classes := np.unique(train.labels)) < 2:
+        raise UserError(
+            f"data set {data.name!r}: all examples of train belong to one class, "
+            f"{source.class_names[classes[0]]!r}; there is nothing to tell apart"
         )
+    remaining = Split(train, np.arange(len(train.labels)))
+    read_whole = functools.partial(_read_whole, data.name, source)
+    if "test" not in given:
+        remaining, test = cut(remaining, data.test_fraction, data.split_seed, source.class_names)
+    if "validation" in given:
+        validation = read_whole("validation", {"train": train})
     else:
         # Of what the publisher calls train, whatever test has taken of it.
         fraction = data.validation_fraction * len(train.labels) / len(remaining)
         remaining, validation = cut(remaining, fraction, data.split_seed, source.class_names)
+    others = {"train": train, "validation": validation.examples}
+    read_test = functools.partial(read_whole, "test", others) if "test" in given else lambda: test
     mean, std = input_statistics(remaining)
+    if data.balance == "smote":
+        from research.data.smote import with_synthetic_rows
+
+        rows = remaining.gather(np.arange(len(remaining)))
+        filled = with_synthetic_rows(rows["input"], rows["label"], mean, std, source, data)
+        remaining = Split(filled, np.arange(len(filled.labels)))
+    remaining = dataclasses.replace(remaining, balanced=data.balance == "sampling")
     digest = hashlib.blake2b(digest_size=16)
     for split in (remaining, validation):
         digest.update(split.examples.fingerprint.encode())
@@ -238,21 +248,18 @@ def _read(name: str, split: str, read: Callable[[], Examples], num_classes: int)
     return examples
 
 
-def _read_whole(
-    name: str,
-    read: Callable[[], Examples],
-    num_classes: int,
-    train: Examples,
-    split_name: str = "test",
-) -> Split:
-    examples = _read(name, split_name, read, num_classes)
-    if examples.inputs.shape[1:] != train.inputs.shape[1:]:
+def _read_whole(name: str, source: Source, split: str, others: Mapping[str, Examples]) -> Split:
+    """Reads a split that the publisher made, none of `others` once more."""
+    examples = _read(name, split, source.splits[split], len(source.class_names))
+    shape, expected = examples.inputs.shape[1:], others["train"].inputs.shape[1:]
+    if shape != expected:
         raise UserError(
-            f"data set {name!r}: inputs of {split_name} have shape {examples.inputs.shape[1:]}, "
-            f"those of train {train.inputs.shape[1:]}"
+            f"data set {name!r}: inputs of {split} have shape {shape}, those of train {expected}"
         )
+    for other, held in others.items():
+        if held.fingerprint == examples.fingerprint:
+            raise UserError(
+                f"data set {name!r}: {split} holds the very examples of {other}; what is measured "
+                "on them says nothing of others"
+            )
     return Split(examples, np.arange(len(examples.labels)))
-
-
-def _the(split: Split) -> Split:
-    return split

@@ -56,7 +56,9 @@ def summarize(data: Data) -> Summary:
         if name not in sizes:
             sizes[name] = round(fraction * whole)
             sizes["train"] -= sizes[name]
-    return Summary(source.input_shape, len(source.class_names), **sizes)
+    return Summary(
+        source.input_shape, len(source.class_names), **sizes, input_dtype=source.input_dtype
+    )
 
 
 def stand_in(summary: Summary) -> Dataset:

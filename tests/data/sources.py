@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from research.data.arrays import examples
-from research.data.base import Data, Examples, Source
+from research.data.base import Data, Examples, Source, Table
 from research.data.splits import Split
 from research.records import record
 
@@ -20,6 +20,17 @@ class FromSource(Data):
     """Data whose source the test has made."""
 
     name: str = "synthetic"
+    source: Source
+
+    def open(self):
+        return self.source
+
+
+@record
+class TableFromSource(Table):
+    """A table whose source the test has made."""
+
+    name: str = "synthetic_table"
     source: Source
 
     def open(self):

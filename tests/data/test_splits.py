@@ -58,7 +58,10 @@ def test_fractions_are_of_what_the_publisher_calls_train():
 
 @pytest.mark.parametrize("given_names", [("validation",), ("test",), ("validation", "test")])
 def test_splits_that_the_publisher_made_are_used_as_they_are(given_names):
-    made = {name: random_examples(labels_of([7, 9, 8]), seed=1) for name in given_names}
+    made = {
+        name: random_examples(labels_of([7, 9, 8]), seed)
+        for seed, name in enumerate(given_names, start=1)
+    }
     train = random_examples(labels_of([40, 40, 40]))
     dataset = open_source(from_splits(train=train, **made))
     splits = {"validation": dataset.validation, "test": dataset.read_test()}
@@ -241,10 +244,34 @@ def test_column_that_never_changes_has_a_standard_deviation_of_one(value):
 # Bad data
 
 
+def made_splits():
+    """Examples of three splits as a publisher would make them."""
+    names = ("train", "validation", "test")
+    return {name: random_examples(labels_of([20, 20, 20]), seed) for seed, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    "leaking, held",
+    [("validation", "train"), ("test", "train"), ("test", "validation")],
+)
+def test_split_that_holds_what_another_holds_is_refused(leaking, held):
+    made = made_splits()
+    made[leaking] = made[held]
+    with pytest.raises(UserError, match=f"{leaking} holds the very examples of {held}"):
+        open_source(from_splits(**made)).read_test()
+
+
+def test_one_class_alone_is_refused():
+    source = from_splits(train=random_examples([1] * 40))
+    with pytest.raises(UserError, match="all examples of train belong to one class, 'dog'"):
+        open_source(source)
+
+
 @pytest.mark.parametrize("label", [-1, 3])
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_label_out_of_range_is_named(split, label):
-    made = {name: random_examples(labels_of([20, 20, 20])) for name in ("train", "validation")}
+    made = made_splits()
+    del made["test"]
     labels = made[split].labels.copy()
     labels[[5, 8]] = label
     made[split] = dataclasses.replace(made[split], labels=labels)
@@ -257,9 +284,7 @@ def test_label_out_of_range_is_named(split, label):
 
 @pytest.mark.parametrize("empty", ["train", "validation", "test"])
 def test_empty_split_is_named(empty):
-    made = {
-        name: random_examples(labels_of([20, 20, 20])) for name in ("train", "validation", "test")
-    }
+    made = made_splits()
     made[empty] = random_examples([])
     with pytest.raises(UserError, match=f"data set 'synthetic': the {empty} split is empty"):
         open_source(from_splits(**made)).read_test()
@@ -267,9 +292,7 @@ def test_empty_split_is_named(empty):
 
 @pytest.mark.parametrize("odd", ["validation", "test"])
 def test_split_with_images_of_another_shape_is_named(odd):
-    made = {
-        name: random_examples(labels_of([20, 20, 20])) for name in ("train", "validation", "test")
-    }
+    made = made_splits()
     made[odd] = random_examples(labels_of([5, 5, 5]), shape=(4, 3, 1))
     with pytest.raises(UserError) as error:
         open_source(from_splits(**made)).read_test()
