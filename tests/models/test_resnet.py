@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.errors import UserError
 from research.models.network import network
 from research.models.resnet import ResNet
 
