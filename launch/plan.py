@@ -88,16 +88,18 @@ def _described(values):
         raise UserError(f"give all of {', '.join(f'--{name}' for name in _DESCRIBED)}, or none")
     shape, classes, examples = given
     try:
-        (height, width, channels), sizes = map(int, shape.split(",")), examples.split(",")
-        train, validation, test = map(int, sizes)
-    except ValueError as error:
+        dimensions, sizes = (tuple(map(int, text.split(","))) for text in (shape, examples))
+        train, validation, test = sizes
+        dtype = {1: "float32", 3: "uint8"}[len(dimensions)]
+    except (ValueError, KeyError) as error:
         raise UserError(
-            "--data_shape takes height,width,channels such as 28,28,1, --data_examples those of "
-            f"train,validation,test such as 54000,6000,10000; not {shape!r} and {examples!r}"
+            "--data_shape takes height,width,channels of images such as 28,28,1, or the number "
+            "of columns of a table; --data_examples those of train,validation,test such as "
+            f"54000,6000,10000; not {shape!r} and {examples!r}"
         ) from error
-    if min(height, width, channels, train, validation, test) < 1:
+    if min(*dimensions, *sizes) < 1:
         raise UserError("--data_shape and --data_examples take numbers of at least 1")
-    return Summary((height, width, channels), classes, train, validation, test)
+    return Summary(dimensions, classes, train, validation, test, dtype)
 
 
 def _opened(experiment):
@@ -153,7 +155,7 @@ def _define(values) -> None:
     flags.DEFINE_string(
         "data_shape",
         "",
-        "height,width,channels of the images, without the data",
+        "height,width,channels of images, or the columns of a table, without the data",
         flag_values=values,
     )
     flags.DEFINE_integer(

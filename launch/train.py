@@ -84,7 +84,7 @@ def _dry_run(experiment) -> int:
 
     print(f"{describe(experiment)}\n")
     dataset = open_dataset(experiment.data)
-    num_classes, shape = len(dataset.class_names), dataset.image_shape
+    num_classes, shape = len(dataset.class_names), dataset.input_shape
     # Whatever a run would refuse is refused here.
     make_steps(
         experiment,

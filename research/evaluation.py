@@ -1,7 +1,8 @@
 """Evaluating a state on a split: every example counts exactly once."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,9 +36,35 @@ class Result:
         """Share of the examples whose class was found."""
         return int(np.trace(self.confusion)) / self.examples
 
-    def as_dict(self) -> dict[str, float | int]:
-        """Returns loss, accuracy and number of examples."""
-        return {"loss": self.loss, "accuracy": self.accuracy, "examples": self.examples}
+    def by_class(self, class_names: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
+        """Returns precision, recall, F1 and number of examples of each class.
+
+        They are None where they would be parts of nothing: the precision of a
+        class that nothing was taken for, the recall of one without examples.
+        """
+        found = np.diag(self.confusion)
+        predicted, true = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
+        return {
+            name: {
+                "precision": _share(found[i], predicted[i]),
+                "recall": _share(found[i], true[i]),
+                "f1": _share(2 * found[i], predicted[i] + true[i]),
+                "examples": int(true[i]),
+            }
+            for i, name in enumerate(class_names)
+        }
+
+    def as_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Returns what stands in a summary: F1's mean over the classes is "macro_f1"."""
+        classes = self.by_class(class_names)
+        scores = [scores["f1"] for scores in classes.values() if scores["f1"] is not None]
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "examples": self.examples,
+            "macro_f1": sum(scores) / len(scores),
+            "classes": classes,
+        }
 
 
 def evaluate(
@@ -93,19 +120,24 @@ def evaluate_with_average(
 
 
 def confusion_table(result: Result, class_names: tuple[str, ...]) -> str:
-    """Returns the confusion matrix as text, with precision and recall per class."""
+    """Returns the confusion matrix as text, with precision, recall and F1 per class."""
     width = max(5, len(str(result.confusion.max())) + 1)
     label_width = max(len(name) for name in class_names)
     head = " " * label_width + "".join(f"{name[: width - 1]:>{width}}" for name in class_names)
-    lines = [f"rows: true class, columns: predicted class\n{head}   recall"]
-    predicted = result.confusion.sum(axis=0)
-    for index, (name, row) in enumerate(zip(class_names, result.confusion, strict=True)):
+    lines = [f"rows: true class, columns: predicted class\n{head}  recall    F1"]
+    classes = result.by_class(class_names)
+    for (name, scores), row in zip(classes.items(), result.confusion, strict=True):
         cells = "".join(f"{count:>{width}}" for count in row)
-        lines.append(f"{name:>{label_width}}{cells}   {_share(row[index], row.sum())}")
-    precisions = [_share(result.confusion[i, i], predicted[i]) for i in range(len(class_names))]
+        shares = f"{_rounded(scores['recall']):>8}{_rounded(scores['f1']):>6}"
+        lines.append(f"{name:>{label_width}}{cells}{shares}")
+    precisions = [_rounded(scores["precision"]) for scores in classes.values()]
     cells = "".join(f"{value:>{width}}" for value in precisions)
-    return "\n".join([*lines, f"{'':>{label_width}}{cells}   precision"])
+    return "\n".join([*lines, f"{'':>{label_width}}{cells}  precision"])
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.2f}" if whole else "–"
+def _share(part: int, whole: int) -> float | None:
+    return int(part) / int(whole) if whole else None
+
+
+def _rounded(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2f}"

@@ -60,7 +60,7 @@ def make_program(
         of a topology that isn't there, to compile for it.
 
     Raises:
-      UserError: if the model can't take the images, there are too few devices,
+      UserError: if the model can't take the inputs, there are too few devices,
         or they can't share a batch evenly.
     """
     mesh = meshes.make_mesh(experiment.mesh, devices)
@@ -72,7 +72,7 @@ def make_program(
     steps = make_steps(
         experiment,
         timetable,
-        dataset.image_shape,
+        dataset.input_shape,
         len(dataset.class_names),
         Normalization(mean=dataset.mean, std=dataset.std),
         in_use=functools.partial(gathered, mesh) if fsdp else lambda params: params,

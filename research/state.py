@@ -13,7 +13,7 @@ from research.optimizers.chain import Chain
 
 @flax.struct.dataclass
 class Normalization:
-    """Per-channel statistics of the training split, float32 [channels].
+    """Statistics of the training split along the inputs' last axis, float32.
 
     They are part of the state so that a checkpoint can be evaluated and
     exported without the data it was trained on.
@@ -22,9 +22,9 @@ class Normalization:
     mean: jax.Array
     std: jax.Array
 
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """uint8 [..., channels] -> float32, zero mean and unit variance."""
-        return (images.astype(jnp.float32) - self.mean) / self.std
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """Inputs of any dtype -> float32, zero mean and unit variance."""
+        return (inputs.astype(jnp.float32) - self.mean) / self.std
 
 
 @flax.struct.dataclass
@@ -106,7 +106,7 @@ def init_state(
     network: Network,
     chain: Chain,
     seed: int,
-    image_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     normalization: Normalization,
     with_skips: bool,
 ) -> TrainState:
@@ -116,11 +116,11 @@ def init_state(
       network: the model's pure functions.
       chain: the optimizer.
       seed: equal seeds give equal states.
-      image_shape: (height, width, channels).
+      input_shape: that of one input.
       normalization: statistics of the training split.
       with_skips: whether steps that are not finite may be skipped.
     """
-    variables = network.init(parameter_key(seed), jnp.zeros((1, *image_shape)))
+    variables = network.init(parameter_key(seed), jnp.zeros((1, *input_shape)))
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),

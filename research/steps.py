@@ -21,8 +21,9 @@ from research.paths import path_name
 from research.state import Interval, Normalization, Skips, TrainState, dropout_key, init_state
 
 Batch = dict[str, jax.Array]
-"""A batch: "image" uint8 [batch, height, width, channels] and "label" int32
-[batch]; for evaluation also "mask" bool [batch], False where padded."""
+"""A batch: "input", uint8 [batch, height, width, channels] of images or float32
+[batch, columns] of tables, and "label" int32 [batch]; for evaluation also "mask"
+bool [batch], False where padded."""
 
 
 class Steps(NamedTuple):
@@ -48,7 +49,7 @@ class Steps(NamedTuple):
 def make_steps(
     experiment: Experiment,
     timetable: Timetable,
-    image_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     num_classes: int,
     normalization: Normalization,
     in_use: Callable[[Any], Any] = lambda params: params,
@@ -58,17 +59,17 @@ def make_steps(
     Args:
       experiment: says what the steps do.
       timetable: when they log.
-      image_shape: (height, width, channels).
+      input_shape: that of one input.
       num_classes: how many the labels tell apart.
       normalization: statistics of the training split.
       in_use: parameters as they are kept -> the same, placed as the model is to
         use them.
 
     Raises:
-      UserError: if the model can't take images of this shape, or an option of the
+      UserError: if the model can't take inputs of this shape, or an option of the
         optimizer or the loss doesn't fit the parameters or the classes.
     """
-    experiment.model.check_input(image_shape)
+    experiment.model.check_input(input_shape)
     options = experiment.optimizer
     goal = objective(experiment.loss, num_classes)
     net = network(experiment.model, goal.num_outputs, options.frozen)
@@ -79,7 +80,7 @@ def make_steps(
             net,
             chain,
             experiment.seed,
-            image_shape,
+            input_shape,
             normalization,
             with_skips=options.apply_if_finite > 0,
         )
@@ -108,7 +109,7 @@ def _train_step(
     def loss_of(params):
         outputs, batch_stats = net.apply(
             {"params": in_use(params), "batch_stats": state.batch_stats},
-            state.normalization(batch["image"]),
+            state.normalization(batch["input"]),
             train=True,
             dropout_key=dropout_key(state.seed, state.step),
         )
@@ -209,13 +210,13 @@ def _eval_step(
     batch: Batch,
 ) -> dict[str, jax.Array]:
     variables = {"params": in_use(state.params), "batch_stats": state.batch_stats}
-    images = state.normalization(batch["image"])
+    x = state.normalization(batch["input"])
     if dropout_samples:
         keys = jax.random.split(dropout_key(state.seed, state.step), dropout_samples)
         # One after the other: all at once would need their memory at once.
-        outputs = goal.pool(jax.lax.map(lambda key: net.sample(variables, images, key), keys))
+        outputs = goal.pool(jax.lax.map(lambda key: net.sample(variables, x, key), keys))
     else:
-        outputs = net.apply(variables, images)
+        outputs = net.apply(variables, x)
     losses = goal.evaluate(outputs, batch["label"])
     # A select, not a product: a padded example may give any number, also NaN.
     loss = jnp.where(batch["mask"], losses, 0.0).sum()

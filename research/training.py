@@ -203,7 +203,10 @@ class Run:
             "best_step": best and best[0],
             "best_validation_accuracy": best and best[1][0],
             "test_step": test_step,
-            **{split: result.as_dict() for split, result in results.items()},
+            **{
+                split: result.as_dict(self._dataset.class_names)
+                for split, result in results.items()
+            },
             "seconds": time.perf_counter() - self._began,
             "pace": self._pace.overall(),
             "versions": workdir.versions(),
@@ -222,7 +225,7 @@ class Run:
         for line in (
             f"work directory {self._files.home}",
             f"devices {mesh.describe(self._program.mesh, self._experiment.mesh.mode)}",
-            f"data {self._dataset.name}: {sizes} examples, image shape {self._dataset.image_shape}",
+            f"data {self._dataset.name}: {sizes} examples, input shape {self._dataset.input_shape}",
             f"model {self._experiment.model.name}: {parameters:,} parameters, state "
             f"{state.bytes_per_device(self._state) / 1e6:.1f} MB a device",
             f"batch {self._experiment.global_batch_size} global, {per_device} a device; "

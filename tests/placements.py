@@ -107,7 +107,7 @@ def placement(experiment, path: pathlib.Path) -> dict:
     state = final_state(experiment, path)
     size = experiment.global_batch_size
     batch = {
-        "image": jax.ShapeDtypeStruct((size, *dataset.image_shape), "uint8"),
+        "input": jax.ShapeDtypeStruct((size, *dataset.input_shape), "uint8"),
         "label": jax.ShapeDtypeStruct((size,), "int32"),
     }
     batch = jax.tree.map(lambda x: x.update(sharding=program.batch_sharding), batch)

@@ -51,7 +51,7 @@ def outcome() -> dict[str, np.ndarray]:
         "validation/loss": np.asarray(result.loss),
         "validation/confusion": result.confusion,
         "devices": np.asarray(program.mesh.size),
-        "examples_per_device": np.asarray(batch["image"].addressable_shards[0].data.shape[0]),
+        "examples_per_device": np.asarray(batch["input"].addressable_shards[0].data.shape[0]),
     }
 
 

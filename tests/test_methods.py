@@ -125,7 +125,7 @@ def test_class_weight_decides_whose_mistakes_are_made():
     # Half of the examples look alike, whatever their class.
     images = generator.integers(0, 256, (48, *tiny.IMAGE_SHAPE), np.uint8)
     images[:24] = 100
-    batch = {"image": images, "label": np.arange(48, dtype=np.int32) % 2}
+    batch = {"input": images, "label": np.arange(48, dtype=np.int32) % 2}
 
     def predicted_first(weights):
         loss = SigmoidCrossEntropy(class_weights=weights)
@@ -161,7 +161,7 @@ def test_monte_carlo_dropout_averages_the_predictions_of_masks():
     found = steps.eval_step(state, tiny.masked(batch))
     net = network(model, tiny.NUM_CLASSES)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    images = state.normalization(jnp.asarray(batch["image"]))
+    images = state.normalization(jnp.asarray(batch["input"]))
     keys = jax.random.split(dropout_key(state.seed, state.step), 6)
     mean = sum(jax.nn.softmax(net.sample(variables, images, key)) for key in keys) / 6
     expected = -np.log(mean[np.arange(20), batch["label"]]).sum()

@@ -65,7 +65,7 @@ def test_step_descends_the_gradient_of_the_mean_loss(every_step):
     net = network(Mlp(widths=(8,)), tiny.NUM_CLASSES)
 
     def loss_of(params):
-        logits = net.apply({"params": params}, state.normalization(jnp.asarray(batch["image"])))
+        logits = net.apply({"params": params}, state.normalization(jnp.asarray(batch["input"])))
         return cross_entropy(logits, batch["label"]).mean(), logits
 
     (loss, logits), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -116,7 +116,7 @@ def test_dropout_masks_are_a_function_of_seed_and_step(dropping):
         _, (metrics,) = follow(dropping, [batch], state)
         logits, _ = net.apply(
             {"params": start.params},
-            state.normalization(jnp.asarray(batch["image"])),
+            state.normalization(jnp.asarray(batch["input"])),
             train=True,
             dropout_key=dropout_key(seed, step),
         )
@@ -214,7 +214,7 @@ def test_running_statistics_are_those_of_the_training_batches():
     steps = logs_every(1, model=model)
     start = steps.init()
     (after,), _ = follow(steps, BATCHES[:1], start)
-    z = np.asarray(start.normalization(jnp.asarray(BATCHES[0]["image"]))).reshape(12, -1)
+    z = np.asarray(start.normalization(jnp.asarray(BATCHES[0]["input"]))).reshape(12, -1)
     z = z @ np.asarray(start.params["dense_0"]["kernel"], np.float64)
     found = after.batch_stats["dense_0_norm"]
     np.testing.assert_allclose(found["mean"], 0.1 * z.mean(0), atol=1e-5)
@@ -226,7 +226,7 @@ def test_evaluation_sums_loss_and_confusion_over_the_examples(every_step):
     batch = tiny.batch(20, seed=9)
     found = every_step.eval_step(state, tiny.masked(batch))
     net = network(Mlp(widths=(8,)), tiny.NUM_CLASSES)
-    logits = net.apply({"params": state.params}, state.normalization(jnp.asarray(batch["image"])))
+    logits = net.apply({"params": state.params}, state.normalization(jnp.asarray(batch["input"])))
     log_probabilities = np.asarray(jax.nn.log_softmax(logits))
     assert found["loss"] == pytest.approx(
         -log_probabilities[np.arange(20), batch["label"]].sum(), rel=1e-5
@@ -242,11 +242,11 @@ def test_evaluation_sums_loss_and_confusion_over_the_examples(every_step):
 def test_masked_examples_count_for_nothing_even_if_they_are_no_numbers(every_step):
     state = every_step.init()
     batch = tiny.batch(12)
-    images = batch["image"].astype(np.float32)
-    whole = tiny.masked({**batch, "image": images})
+    images = batch["input"].astype(np.float32)
+    whole = tiny.masked({**batch, "input": images})
     whole["mask"][8:] = False
-    damaged = {**whole, "image": images.copy()}
-    damaged["image"][8:] = np.nan
+    damaged = {**whole, "input": images.copy()}
+    damaged["input"][8:] = np.nan
     expected = every_step.eval_step(state, whole)
     assert np.isfinite(expected["loss"]) and expected["confusion"].sum() == 8
     assert_trees_equal(every_step.eval_step(state, damaged), expected)
@@ -266,6 +266,6 @@ def test_evaluation_normalises_by_running_statistics():
     np.testing.assert_array_equal(summed["confusion"], whole["confusion"])
 
 
-def test_model_that_cannot_take_the_images_is_refused():
+def test_model_that_cannot_take_the_inputs_is_refused():
     with pytest.raises(UserError, match="images of 4×4 pixels are too small"):
         tiny.steps(tiny.experiment(model=Cnn(stages=((2,),) * 3)))

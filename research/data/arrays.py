@@ -25,16 +25,16 @@ FORMAT = 1
 """Version of the files in the cache; a change makes old entries unused."""
 
 
-def examples(images: np.ndarray, labels: np.ndarray) -> Examples:
+def examples(inputs: np.ndarray, labels: np.ndarray) -> Examples:
     """Returns arrays in memory as examples, with their fingerprint."""
-    return Examples(images, labels, fingerprint(images, labels))
+    return Examples(inputs, labels, fingerprint(inputs, labels))
 
 
-def fingerprint(images: np.ndarray, labels: np.ndarray, chunk: int = 4096) -> str:
+def fingerprint(inputs: np.ndarray, labels: np.ndarray, chunk: int = 4096) -> str:
     """Returns a hexadecimal digest of the shapes and contents of both arrays."""
-    digest = hashlib.blake2b(repr((images.shape, labels.shape)).encode(), digest_size=DIGEST_BYTES)
-    for start in range(0, len(images), chunk):
-        digest.update(np.ascontiguousarray(images[start : start + chunk]).data)
+    digest = hashlib.blake2b(repr((inputs.shape, labels.shape)).encode(), digest_size=DIGEST_BYTES)
+    for start in range(0, len(inputs), chunk):
+        digest.update(np.ascontiguousarray(inputs[start : start + chunk]).data)
     digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()
 

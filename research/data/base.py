@@ -1,26 +1,29 @@
 """What every data set has in common: its options and what it hands over."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from research.records import Record, record, require
+from research.records import Record, record, require, require_known
 
 if TYPE_CHECKING:
     import numpy as np
 
+BALANCES = ("none", "sampling", "smote")
+
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Labelled images as they are stored, in memory or memory-mapped.
+    """Labelled inputs as they are stored, in memory or memory-mapped.
 
     Attributes:
-      images: uint8 [examples, height, width, channels].
+      inputs: images, uint8 [examples, height, width, channels], or the rows of a
+        table, float32 [examples, columns].
       labels: int32 [examples].
-      fingerprint: hexadecimal digest of images and labels.
+      fingerprint: hexadecimal digest of inputs and labels.
     """
 
-    images: "np.ndarray"
+    inputs: "np.ndarray"
     labels: "np.ndarray"
     fingerprint: str
 
@@ -33,14 +36,19 @@ class Source:
       class_names: names of the classes; labels are positions in it.
       splits: "train", and where the publisher made them "validation" and
         "test", each read only when called.
-      image_shape: (height, width, channels), None if only reading tells.
-      sizes: how many examples each split holds, where `image_shape` is known.
+      input_shape: (height, width, channels) of images, (columns,) of tables;
+        None if only reading tells.
+      input_dtype: theirs, where `input_shape` is known.
+      sizes: how many examples each split holds, where `input_shape` is known.
+      categories: columns of tables that hold one category each, one-hot.
     """
 
     class_names: tuple[str, ...]
     splits: Mapping[str, Callable[[], Examples]]
-    image_shape: tuple[int, int, int] | None = None
+    input_shape: tuple[int, ...] | None = None
+    input_dtype: str = "uint8"
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    categories: Sequence[range] = ()
 
 
 @record
@@ -57,6 +65,10 @@ class Data(Record):
 
     split_seed: int = 0
     """Decides which examples those are; independent of the experiment's seed."""
+
+    balance: str = "none"
+    """What makes up in training for classes of different sizes: "sampling" draws
+    every class equally often; "smote" adds made-up rows of a table."""
 
     def open(self) -> Source:
         """Returns the data set; reads no more of it than it must.
@@ -76,6 +88,26 @@ class Data(Record):
             "leaves nothing to train on, together with test_fraction",
         )
         require(self.split_seed >= 0, f"{path}.split_seed", "must not be negative")
+        require_known(self.balance, BALANCES, f"{path}.balance")
+        require(
+            self.balance != "smote" or isinstance(self, Table),
+            f"{path}.balance",
+            f"smote makes rows of tables; between the images of {self.name!r} lies no image. "
+            "Use 'sampling', or weights of classes in the loss",
+        )
+
+
+@record
+class Table(Data):
+    """Options of a data set whose examples are the rows of a table."""
+
+    smote_neighbors: int = 5
+    """Nearest rows of the same class that SMOTE goes towards; `balance` turns it on."""
+
+    def validate(self, path):
+        super().validate(path)
+        require(self.smote_neighbors >= 1, f"{path}.smote_neighbors", "must be at least 1")
+        require(self.split_seed < 2**32, f"{path}.split_seed", "must be below 2**32")
 
 
 def check_image_size(size: tuple[int, ...], path: str) -> None:

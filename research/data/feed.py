@@ -7,7 +7,6 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
-from research.data.order import batch_positions
 from research.data.splits import Split
 
 
@@ -19,7 +18,7 @@ def train_batch(
     The transfer is asynchronous: while the devices work on one step, the host
     gathers and sends the batch of the next.
     """
-    positions = batch_positions(len(split), global_batch_size, seed, step)
+    positions = split.train_positions(global_batch_size, seed, step)
     return _place(split.gather, positions, sharding)
 
 

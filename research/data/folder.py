@@ -54,7 +54,7 @@ class ImageFolder(Data):
         return Source(
             class_names=class_names,
             splits={name: functools.partial(self._read, files[name], shape) for name in names},
-            image_shape=shape,
+            input_shape=shape,
             sizes={name: len(files[name]) for name in names},
         )
 

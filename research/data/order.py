@@ -1,27 +1,15 @@
-"""The order of examples, as pure functions of (seed, epoch) and (seed, step).
+"""The order of examples, as pure functions of (seed, epoch) and (seed, step)."""
 
-Permutations come from the raw output of Philox, a counter-based generator
-(Salmon et al. 2011) whose stream numpy guarantees not to change; `numpy.random`
-distributions carry no such promise.
-"""
-
+import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
+from research.data.draws import shuffled
 
-def shuffled(count: int, *key: int) -> np.ndarray:
-    """Returns a permutation of range(count) decided by the key, int64 [count].
-
-    Args:
-      count: how many numbers are shuffled.
-      *key: at most two whole numbers, the first below 2**64.
-    """
-    words = np.zeros(2, np.uint64)
-    words[: len(key)] = key
-    draws = np.random.Philox(key=words).random_raw(count)
-    # Stable, so that equal draws cannot be ordered differently elsewhere.
-    return np.argsort(draws, kind="stable")
+MANY = 1024
+"""Numbers that are drawn at once where a class is small: drawing any takes time."""
 
 
 def batch_positions(num_examples: int, global_batch_size: int, seed: int, step: int) -> np.ndarray:
@@ -37,11 +25,60 @@ def batch_positions(num_examples: int, global_batch_size: int, seed: int, step: 
       seed: the experiment's seed.
       step: training step, counted from 0.
     """
-    epoch, offset = divmod(step * global_batch_size, num_examples)
-    positions = _epoch(num_examples, seed, epoch)[offset : offset + global_batch_size]
-    if missing := global_batch_size - len(positions):
-        positions = np.concatenate([positions, _epoch(num_examples, seed, epoch + 1)[:missing]])
-    return positions
+    start = step * global_batch_size
+    return _piece(
+        functools.partial(_epoch, num_examples, seed), num_examples, start, global_batch_size
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Members:
+    """The examples of each class, of which as many are drawn of every one.
+
+    Attributes:
+      positions: for each class that there is, int64 [its examples].
+    """
+
+    positions: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "Members":
+        """Returns the members of the classes in labels, int32 [n]."""
+        return cls(tuple(np.flatnonzero(labels == label) for label in np.unique(labels)))
+
+
+def balanced_positions(
+    members: Members, global_batch_size: int, seed: int, step: int
+) -> np.ndarray:
+    """Returns the positions of one training step's examples, int64 [batch].
+
+    The stream is one of rounds, each of which holds every class once, in an
+    order of its own: of any run of examples, also of a batch, the classes have
+    equal shares to within one at either end. What stands for a class in a round
+    comes from a stream of permutations of its members, so that all of them are
+    seen equally often; those of a small class more often than others.
+
+    Args:
+      members: the examples by class.
+      global_batch_size: examples per step, at most the number of examples.
+      seed: the experiment's seed, below 2**32.
+      step: training step, counted from 0.
+    """
+    start = step * global_batch_size
+    epoch_size = _rounds(members) * len(members.positions)
+    epoch = functools.partial(_balanced_epoch, members, seed)
+    return _piece(epoch, epoch_size, start, global_batch_size)
+
+
+def _piece(
+    epoch: Callable[[int], np.ndarray], epoch_size: int, start: int, size: int
+) -> np.ndarray:
+    """Returns elements start to start + size of a stream of epochs of one size."""
+    first, offset = divmod(start, epoch_size)
+    last = (start + size - 1) // epoch_size
+    if first == last:
+        return epoch(first)[offset : offset + size]
+    return np.concatenate([epoch(n) for n in range(first, last + 1)])[offset : offset + size]
 
 
 @functools.lru_cache(maxsize=4)
@@ -49,3 +86,24 @@ def _epoch(num_examples: int, seed: int, epoch: int) -> np.ndarray:
     permutation = shuffled(num_examples, seed, epoch)
     permutation.setflags(write=False)
     return permutation
+
+
+def _rounds(members: Members) -> int:
+    """Returns how many rounds have about as many examples as there are."""
+    return -(-sum(map(len, members.positions)) // len(members.positions))
+
+
+@functools.lru_cache(maxsize=4)
+def _balanced_epoch(members: Members, seed: int, epoch: int) -> np.ndarray:
+    rounds, classes = _rounds(members), len(members.positions)
+    drawn = np.empty((rounds, classes), np.int64)
+    for index, positions in enumerate(members.positions):
+        # Seeds have 32 bits: those above them tell the classes' streams apart.
+        key, times = seed + ((index + 1) << 32), -(-MANY // len(positions))
+        stream = functools.partial(shuffled, len(positions), key, times=times)
+        piece = _piece(stream, times * len(positions), epoch * rounds, rounds)
+        drawn[:, index] = positions[piece]
+    orders = shuffled(classes, seed, epoch, times=rounds).reshape(rounds, classes)
+    result = np.take_along_axis(drawn, orders, axis=1).ravel()
+    result.setflags(write=False)
+    return result

@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from research.data import DATASETS
 from research.data.base import Data, Examples, Source
-from research.data.order import shuffled
+from research.data.draws import shuffled
+from research.data.order import Members, balanced_positions, batch_positions
 from research.data.tfds_images import UnknownDataSet
 from research.errors import UserError, listing, suggestion
 
@@ -19,12 +20,14 @@ class Split:
     """Part of some examples.
 
     Attributes:
-      examples: where the images and labels are stored.
+      examples: where the inputs and labels are stored.
       indices: int64 [n], which of them belong to the split.
+      balanced: whether training draws from every class equally often.
     """
 
     examples: Examples
     indices: np.ndarray
+    balanced: bool = False
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -34,10 +37,20 @@ class Split:
         """int32 [n]."""
         return self.examples.labels[self.indices]
 
+    def train_positions(self, global_batch_size: int, seed: int, step: int) -> np.ndarray:
+        """Returns the positions of the examples of one training step, int64 [batch]."""
+        if self.balanced:
+            return balanced_positions(self._members, global_batch_size, seed, step)
+        return batch_positions(len(self), global_batch_size, seed, step)
+
+    @functools.cached_property
+    def _members(self) -> Members:
+        return Members.of(self.labels)
+
     def gather(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the batch of the examples at the given positions of the split."""
         chosen = self.indices[positions]
-        return {"image": self.examples.images[chosen], "label": self.examples.labels[chosen]}
+        return {"input": self.examples.inputs[chosen], "label": self.examples.labels[chosen]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +62,8 @@ class Dataset:
       class_names: names of the classes.
       train, validation: the splits that training may read.
       read_test: reads the test split; to be called once, at the end.
-      mean, std: per-channel statistics of train, float32 [channels].
+      mean, std: statistics of train along the inputs' last axis (the channels of
+        images, the columns of tables), float32.
       fingerprint: hexadecimal digest of what train and validation hold.
     """
 
@@ -63,9 +77,9 @@ class Dataset:
     fingerprint: str
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return self.train.examples.images.shape[1:]
+    def input_shape(self) -> tuple[int, ...]:
+        """(height, width, channels) of images, (columns,) of tables."""
+        return self.train.examples.inputs.shape[1:]
 
 
 def open_dataset(data: Data) -> Dataset:
@@ -78,21 +92,31 @@ def open_dataset(data: Data) -> Dataset:
     given = source.splits
     num_classes = len(source.class_names)
     train = _read(data.name, "train", given["train"], num_classes)
-    remaining = Split(train, np.arange(len(train.labels)))
-    if "test" in given:
-        read_test = functools.partial(_read_whole, data.name, given["test"], num_classes, train)
-    else:
-        remaining, test = cut(remaining, data.test_fraction, data.split_seed, source.class_names)
-        read_test = functools.partial(_the, test)
-    if "validation" in given:
-        validation = _read_whole(
-            data.name, given["validation"], num_classes, train, split_name="validation"
+    if len(classes := np.unique(train.labels)) < 2:
+        raise UserError(
+            f"data set {data.name!r}: all examples of train belong to one class, "
+            f"{source.class_names[classes[0]]!r}; there is nothing to tell apart"
         )
+    remaining = Split(train, np.arange(len(train.labels)))
+    read_whole = functools.partial(_read_whole, data.name, source)
+    if "test" not in given:
+        remaining, test = cut(remaining, data.test_fraction, data.split_seed, source.class_names)
+    if "validation" in given:
+        validation = read_whole("validation", {"train": train})
     else:
         # Of what the publisher calls train, whatever test has taken of it.
         fraction = data.validation_fraction * len(train.labels) / len(remaining)
         remaining, validation = cut(remaining, fraction, data.split_seed, source.class_names)
-    mean, std = channel_statistics(remaining)
+    others = {"train": train, "validation": validation.examples}
+    read_test = functools.partial(read_whole, "test", others) if "test" in given else lambda: test
+    mean, std = input_statistics(remaining)
+    if data.balance == "smote":
+        from research.data.smote import with_synthetic_rows
+
+        rows = remaining.gather(np.arange(len(remaining)))
+        filled = with_synthetic_rows(rows["input"], rows["label"], mean, std, source, data)
+        remaining = Split(filled, np.arange(len(filled.labels)))
+    remaining = dataclasses.replace(remaining, balanced=data.balance == "sampling")
     digest = hashlib.blake2b(digest_size=16)
     for split in (remaining, validation):
         digest.update(split.examples.fingerprint.encode())
@@ -130,9 +154,9 @@ def cut(
     """Cuts a stratified share off a split: (what remains, the share).
 
     Of every class the same share is taken, to within one example. Identical
-    images stay together, whatever their labels, so that no image is on both
-    sides; where there are such groups, a share may be larger by the rest of one
-    and by what other classes hold of theirs.
+    inputs stay together, whatever their labels, so that none is on both sides;
+    where there are such groups, a share may be larger by the rest of one and by
+    what other classes hold of theirs.
 
     Args:
       split: what to cut.
@@ -141,10 +165,10 @@ def cut(
       class_names: names of the classes, for messages.
 
     Raises:
-      UserError: if a class has too few different images to be on both sides.
+      UserError: if a class has too few different inputs to be on both sides.
     """
     labels = split.labels
-    groups = _groups_of_identical_images(split)
+    groups = _groups_of_identical_inputs(split)
     group_taken = np.zeros(groups.max() + 1, bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -160,38 +184,50 @@ def cut(
     for label in np.setdiff1d(labels, labels[~taken]):
         members = labels == label
         raise UserError(
-            f"class {class_names[label]!r} has too few different images to cut a validation or "
+            f"class {class_names[label]!r} has too few different inputs to cut a validation or "
             f"test split from it ({len(np.unique(groups[members]))} in {members.sum()} examples); "
-            "give these splits, or more images"
+            "give these splits, or more examples"
         )
     return Split(split.examples, split.indices[~taken]), Split(split.examples, split.indices[taken])
 
 
-def channel_statistics(split: Split, chunk: int = 4096) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (mean, standard deviation) of each channel, float32 [channels].
+def input_statistics(split: Split, chunk: int = 4096) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (mean, standard deviation) along the inputs' last axis, float32.
 
-    They are computed from counts of the 256 possible values and so are exact.
+    Those of uint8 inputs are computed from counts of the 256 possible values and
+    so are exact; those of others in float64.
     """
-    channels = split.examples.images.shape[-1]
+    if split.examples.inputs.dtype == np.uint8:
+        mean, std = _statistics_of_bytes(split, chunk)
+    else:
+        rows = split.examples.inputs[split.indices].astype(np.float64)
+        axes = tuple(range(rows.ndim - 1))
+        mean, std = rows.mean(axis=axes), rows.std(axis=axes)
+        std[(rows == rows[:1]).all(axis=axes)] = 0  # not the rounding of the mean
+    mean, std = mean.astype(np.float32), std.astype(np.float32)
+    # What never changes carries nothing; dividing by 1 keeps it at 0.
+    return mean, np.where(std > 0, std, np.float32(1))
+
+
+def _statistics_of_bytes(split: Split, chunk: int) -> tuple[np.ndarray, np.ndarray]:
+    channels = split.examples.inputs.shape[-1]
     counts = np.zeros((channels, 256), np.int64)
     for start in range(0, len(split), chunk):
-        images = split.examples.images[split.indices[start : start + chunk]]
+        inputs = split.examples.inputs[split.indices[start : start + chunk]]
         for channel in range(channels):
-            counts[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
+            counts[channel] += np.bincount(inputs[..., channel].ravel(), minlength=256)
     values = np.arange(256)
     total = counts.sum(axis=1)
     mean = counts @ values / total
     variance = counts @ values**2 / total - mean**2
-    std = np.sqrt(np.maximum(variance, 0))
-    # A channel that never changes carries nothing; dividing by 1 keeps it at 0.
-    return mean.astype(np.float32), np.where(std > 0, std, 1).astype(np.float32)
+    return mean, np.sqrt(np.maximum(variance, 0))
 
 
-def _groups_of_identical_images(split: Split) -> np.ndarray:
-    """Returns an id for every image, int64 [n]; identical images share it."""
+def _groups_of_identical_inputs(split: Split) -> np.ndarray:
+    """Returns an id for every input, int64 [n]; identical inputs share it."""
     digests = [
         hashlib.blake2b(
-            np.ascontiguousarray(split.examples.images[i]).data, digest_size=16
+            np.ascontiguousarray(split.examples.inputs[i]).data, digest_size=16
         ).digest()
         for i in split.indices
     ]
@@ -212,21 +248,18 @@ def _read(name: str, split: str, read: Callable[[], Examples], num_classes: int)
     return examples
 
 
-def _read_whole(
-    name: str,
-    read: Callable[[], Examples],
-    num_classes: int,
-    train: Examples,
-    split_name: str = "test",
-) -> Split:
-    examples = _read(name, split_name, read, num_classes)
-    if examples.images.shape[1:] != train.images.shape[1:]:
+def _read_whole(name: str, source: Source, split: str, others: Mapping[str, Examples]) -> Split:
+    """Reads a split that the publisher made, none of `others` once more."""
+    examples = _read(name, split, source.splits[split], len(source.class_names))
+    shape, expected = examples.inputs.shape[1:], others["train"].inputs.shape[1:]
+    if shape != expected:
         raise UserError(
-            f"data set {name!r}: images of {split_name} have shape {examples.images.shape[1:]}, "
-            f"those of train {train.images.shape[1:]}"
+            f"data set {name!r}: inputs of {split} have shape {shape}, those of train {expected}"
         )
+    for other, held in others.items():
+        if held.fingerprint == examples.fingerprint:
+            raise UserError(
+                f"data set {name!r}: {split} holds the very examples of {other}; what is measured "
+                "on them says nothing of others"
+            )
     return Split(examples, np.arange(len(examples.labels)))
-
-
-def _the(split: Split) -> Split:
-    return split

@@ -13,16 +13,18 @@ class Summary:
     """Shapes and sizes of a data set.
 
     Attributes:
-      image_shape: (height, width, channels).
+      input_shape: (height, width, channels) of images, (columns,) of tables.
       num_classes: how many classes there are.
       train, validation, test: examples of each split.
+      input_dtype: that of the inputs.
     """
 
-    image_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     num_classes: int
     train: int
     validation: int
     test: int
+    input_dtype: str = "uint8"
 
 
 def summarize(data: Data) -> Summary:
@@ -35,14 +37,15 @@ def summarize(data: Data) -> Summary:
       UserError: if the data is not there.
     """
     source = open_source(data)
-    if source.image_shape is None:
+    if source.input_shape is None:
         dataset = open_dataset(data)
         return Summary(
-            image_shape=tuple(dataset.image_shape),
+            input_shape=tuple(dataset.input_shape),
             num_classes=len(dataset.class_names),
             train=len(dataset.train),
             validation=len(dataset.validation),
             test=len(dataset.read_test()),
+            input_dtype=dataset.train.examples.inputs.dtype.name,
         )
     sizes = dict(source.sizes)
     whole = sizes["train"]
@@ -53,28 +56,31 @@ def summarize(data: Data) -> Summary:
         if name not in sizes:
             sizes[name] = round(fraction * whole)
             sizes["train"] -= sizes[name]
-    return Summary(source.image_shape, len(source.class_names), **sizes)
+    return Summary(
+        source.input_shape, len(source.class_names), **sizes, input_dtype=source.input_dtype
+    )
 
 
 def stand_in(summary: Summary) -> Dataset:
-    """Returns a data set of black images, all of which share one byte of memory.
+    """Returns a data set of zeros, all of which share one number in memory.
 
     It has the shapes that programs are built from, and nothing else.
     """
 
     def split(size: int) -> Split:
-        images = np.broadcast_to(np.uint8(0), (size, *summary.image_shape))
+        zero = np.zeros((), summary.input_dtype)
+        inputs = np.broadcast_to(zero, (size, *summary.input_shape))
         labels = np.broadcast_to(np.int32(0), (size,))
-        return Split(Examples(images, labels, fingerprint=""), np.arange(size))
+        return Split(Examples(inputs, labels, fingerprint=""), np.arange(size))
 
-    channels = summary.image_shape[-1]
+    features = summary.input_shape[-1]
     return Dataset(
         name="stand-in",
         class_names=tuple(map(str, range(summary.num_classes))),
         train=split(summary.train),
         validation=split(summary.validation),
         read_test=lambda: split(summary.test),
-        mean=np.zeros(channels, np.float32),
-        std=np.ones(channels, np.float32),
+        mean=np.zeros(features, np.float32),
+        std=np.ones(features, np.float32),
         fingerprint="",
     )

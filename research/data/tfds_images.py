@@ -91,7 +91,7 @@ class TfdsImages(Data):
         return Source(
             class_names=tuple(builder.info.features[label_key].names),
             splits={name: functools.partial(read, name) for name in names},
-            image_shape=shape,
+            input_shape=shape,
             sizes={name: builder.info.splits[name].num_examples for name in names},
         )
 

@@ -25,13 +25,13 @@ class Model(Record):
     """Dtype of activations and matrix products; parameters stay float32."""
 
     def forward(self, x: "jax.Array", *, num_classes: int, train: bool) -> "jax.Array":
-        """Maps normalised images to logits.
+        """Maps normalised inputs to logits.
 
         Runs inside a compact Flax module, so Flax layers are simply called;
         their parameters belong to the model.
 
         Args:
-          x: float32 [batch, height, width, channels].
+          x: float32 [batch, *input_shape].
           num_classes: the number K of logits.
           train: whether dropout is on and BatchNorm uses the batch's statistics;
             give it to these layers when they are called, not when they are made,
@@ -42,8 +42,12 @@ class Model(Record):
         """
         raise TypeError(f"{type(self).__name__} defines no forward function")
 
-    def check_input(self, image_shape: tuple[int, int, int]) -> None:
-        """Raises `UserError` if images (height, width, channels) don't fit."""
+    def check_input(self, input_shape: tuple[int, ...]) -> None:
+        """Raises `UserError` if inputs of this shape don't fit.
+
+        Args:
+          input_shape: (height, width, channels) of images, (columns,) of tables.
+        """
 
     def validate(self, path):
         require_known(self.compute_dtype, COMPUTE_DTYPES, f"{path}.compute_dtype")
@@ -78,6 +82,16 @@ class Layered(Activated):
         return super().warnings(path) + initializers.warnings(
             self.initializer, f"{path}.initializer"
         )
+
+
+def check_is_image(input_shape: tuple[int, ...], model: str) -> None:
+    """Raises `UserError` unless inputs of this shape are images."""
+    require(
+        len(input_shape) == 3,
+        "config.model.name",
+        f"{model!r} takes images of (height, width, channels), and each input of the data has "
+        f"the shape {input_shape}. Use a model without convolutions, such as 'mlp'",
+    )
 
 
 def check_rate(rate: float, path: str) -> None:

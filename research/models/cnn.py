@@ -60,9 +60,10 @@ class Cnn(base.Layered):
             x = layers.dense(self, x, width, train=train, name=f"dense_{index}")
         return layers.logits(self, x, num_classes)
 
-    def check_input(self, image_shape):
+    def check_input(self, input_shape):
+        base.check_is_image(input_shape, self.name)
         shrink = self.pool_size ** len(self.stages)
-        height, width, _ = image_shape
+        height, width, _ = input_shape
         if min(height, width) < shrink:
             raise UserError(
                 f"config.model.stages: images of {height}×{width} pixels are too small: "

@@ -31,7 +31,7 @@ class Network(NamedTuple):
 
         Args:
           key: PRNG key; equal keys give equal variables.
-          x: float32 [batch, height, width, channels]; only its shape matters.
+          x: float32 [batch, *input_shape]; only its shape matters.
         """
         return self.module.init({"params": key}, x, train=False)
 
@@ -50,7 +50,7 @@ class Network(NamedTuple):
 
         Args:
           variables: what `init` returned, or training made of it.
-          x: float32 [batch, height, width, channels], normalised.
+          x: float32 [batch, *input_shape], normalised.
           train: dropout on, BatchNorm by the batch's statistics; the result is
             then (logits, updated batch statistics).
           dropout_key: PRNG key of the dropout masks; needed while training.

@@ -85,6 +85,9 @@ class ResNet(base.Layered):
         padding = ((0, 0), (0, 0), (0, 0), (added // 2, added - added // 2))
         return jnp.pad(x[:, ::stride, ::stride], padding)
 
+    def check_input(self, input_shape):
+        base.check_is_image(input_shape, self.name)
+
     def validate(self, path):
         super().validate(path)
         require(

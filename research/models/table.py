@@ -16,7 +16,7 @@ COLUMNS = ("layer", "kind", "output", "parameters", "bytes", "FLOPs forward", "F
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """What one layer does to one image.
+    """What one layer does to one input.
 
     Attributes:
       name: its path in the parameters.
@@ -38,16 +38,16 @@ class Layer:
     backward_flops: int
 
 
-def layers_of(model: Model, num_classes: int, image_shape: tuple[int, int, int]) -> list[Layer]:
+def layers_of(model: Model, num_classes: int, input_shape: tuple[int, ...]) -> list[Layer]:
     """Returns the layers of a model in the order in which they are called.
 
     Args:
       model: its options.
       num_classes: the number of logits.
-      image_shape: (height, width, channels).
+      input_shape: that of one input.
     """
     module = network(model, num_classes).module
-    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    x = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
     found: list[Layer] = []
 
     def note(call, args, kwargs, context):
@@ -60,13 +60,13 @@ def layers_of(model: Model, num_classes: int, image_shape: tuple[int, int, int])
         with nn.intercept_methods(note):
             return module.init_with_output({"params": jax.random.key(0)}, x, train=False)
 
-    jax.eval_shape(forward, image)
+    jax.eval_shape(forward, x)
     return found
 
 
-def table_of_layers(model: Model, num_classes: int, image_shape: tuple[int, int, int]) -> str:
-    """Returns the layers of a model on one image as a text table with totals."""
-    layers = layers_of(model, num_classes, image_shape)
+def table_of_layers(model: Model, num_classes: int, input_shape: tuple[int, ...]) -> str:
+    """Returns the layers of a model on one input as a text table with totals."""
+    layers = layers_of(model, num_classes, input_shape)
     rows = [
         (
             layer.name,
@@ -80,10 +80,9 @@ def table_of_layers(model: Model, num_classes: int, image_shape: tuple[int, int,
         sum(getattr(layer, name) for layer in layers)
         for name in ("parameters", "bytes", "forward_flops", "backward_flops")
     )
-    image = "×".join(map(str, image_shape))
     rows = [
         COLUMNS,
-        ("input", "", image, "", "", "", ""),
+        ("input", "", "×".join(map(str, input_shape)), "", "", "", ""),
         *rows,
         ("total", "", "", *_counts(*totals)),
     ]

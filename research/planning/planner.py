@@ -45,7 +45,7 @@ def make_plan(
 
     Raises:
       UserError: if the experiment can't be scaled from the smallest slice, or
-        its model can't take the images.
+        its model can't take the inputs.
     """
     base = min(topology.num_devices for topology in topologies)
     slices, parameters, errors = [], 0, []
@@ -174,7 +174,10 @@ class _Planner:
                 (global_batch_size, *dims), dtype, sharding=self.program.batch_sharding
             )
 
-        batch = {"image": shape(np.uint8, *self._data.image_shape), "label": shape(np.int32)}
+        batch = {
+            "input": shape(self._data.input_dtype, *self._data.input_shape),
+            "label": shape(np.int32),
+        }
         if step == TRAIN:
             return self.program.train_step.trace(self.program.state_shapes, batch)
         batch["mask"] = shape(np.bool_)

@@ -8,7 +8,7 @@ from research.planning.chips import CHIPS
 from research.planning.notes import notes
 from research.planning.results import Plan, SlicePlan, StepPlan
 
-SCHEMA = "hanok.plan/1"
+SCHEMA = "hanok.plan/2"
 """Changes when a field is renamed, removed or means something else."""
 
 

@@ -69,15 +69,14 @@ class Table:
 
 def headline(plan: Plan) -> tuple[str, str]:
     """Returns what was planned, in two lines."""
-    height, width, channels = plan.data.image_shape
     held = {
         "weak": "the work of each device is held (weak scaling)",
         "strong": "the global batch is held (strong scaling)",
     }[plan.scaling]
     return (
         f"{plan.experiment}: {plan.model} with {plan.parameters:,} parameters",
-        f"{plan.data_name}, {plan.data.train:,} training examples of {height}×{width}×{channels}, "
-        f"{plan.epochs:g} epochs; {held}",
+        f"{plan.data_name}, {plan.data.train:,} training examples of "
+        f"{'×'.join(map(str, plan.data.input_shape))}, {plan.epochs:g} epochs; {held}",
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from research.data.arrays import examples
-from research.data.base import Data, Examples, Source
+from research.data.base import Data, Examples, Source, Table
 from research.data.splits import Split
 from research.records import record
 
@@ -20,6 +20,17 @@ class FromSource(Data):
     """Data whose source the test has made."""
 
     name: str = "synthetic"
+    source: Source
+
+    def open(self):
+        return self.source
+
+
+@record
+class TableFromSource(Table):
+    """A table whose source the test has made."""
+
+    name: str = "synthetic_table"
     source: Source
 
     def open(self):
@@ -43,7 +54,7 @@ def from_splits(class_names=CLASS_NAMES, /, **splits) -> Source:
 
 def contents(split: Split) -> set[bytes]:
     """The different images of a split."""
-    return {split.examples.images[index].tobytes() for index in split.indices}
+    return {split.examples.inputs[index].tobytes() for index in split.indices}
 
 
 def encoded(pixels, file_format: str = "png") -> bytes:

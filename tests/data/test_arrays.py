@@ -33,7 +33,7 @@ class Decoder:
 
     def __iter__(self):
         self.runs += 1
-        yield from zip(EXPECTED.images[: self._count], range(self._count), strict=True)
+        yield from zip(EXPECTED.inputs[: self._count], range(self._count), strict=True)
 
 
 def read(decoder, identity="images", count=COUNT):
@@ -41,10 +41,10 @@ def read(decoder, identity="images", count=COUNT):
 
 
 def assert_equal_examples(found, expected=EXPECTED):
-    np.testing.assert_array_equal(found.images, expected.images)
+    np.testing.assert_array_equal(found.inputs, expected.inputs)
     np.testing.assert_array_equal(found.labels, expected.labels)
-    assert found.images.dtype == np.uint8 and found.labels.dtype == np.int32
-    assert found.fingerprint == arrays.fingerprint(expected.images, expected.labels)
+    assert found.inputs.dtype == np.uint8 and found.labels.dtype == np.int32
+    assert found.fingerprint == arrays.fingerprint(expected.inputs, expected.labels)
 
 
 def test_what_is_in_the_cache_is_not_decoded_again(cache):
@@ -56,7 +56,7 @@ def test_what_is_in_the_cache_is_not_decoded_again(cache):
 
 def test_images_are_mapped_not_loaded(cache):
     for _ in range(2):
-        assert isinstance(read(Decoder()).images, np.memmap)
+        assert isinstance(read(Decoder()).inputs, np.memmap)
 
 
 def test_every_identity_has_an_entry_of_its_own(cache):
@@ -68,7 +68,7 @@ def test_every_identity_has_an_entry_of_its_own(cache):
 
 def test_fewer_images_than_announced_are_all_there_are(cache):
     fewer = random_examples(range(COUNT), shape=SHAPE)
-    expected = arrays.examples(fewer.images[:4], fewer.labels[:4])
+    expected = arrays.examples(fewer.inputs[:4], fewer.labels[:4])
     decoder = Decoder(count=4)
     for _ in range(2):
         assert_equal_examples(read(decoder), expected)
@@ -92,7 +92,7 @@ def test_damaged_entry_is_decoded_again(cache, name, kept):
 
 def test_failure_while_decoding_leaves_nothing_behind(cache):
     def failing():
-        yield EXPECTED.images[0], 0
+        yield EXPECTED.inputs[0], 0
         raise UserError("image 1 can't be read")
 
     with pytest.raises(UserError, match="image 1 can't be read"):
@@ -160,12 +160,12 @@ def test_who_decodes_at_the_same_time_reads_the_same(cache):
 @given(st.integers(1, 20), st.integers(1, 30))
 def test_fingerprint_does_not_depend_on_how_it_is_read(count, chunk):
     given_examples = random_examples(range(count))
-    arrays_of_it = (given_examples.images, given_examples.labels)
+    arrays_of_it = (given_examples.inputs, given_examples.labels)
     assert arrays.fingerprint(*arrays_of_it, chunk=chunk) == given_examples.fingerprint
 
 
 def test_fingerprint_tells_shapes_apart():
-    images, labels = EXPECTED.images, EXPECTED.labels
+    images, labels = EXPECTED.inputs, EXPECTED.labels
     reshaped = images.reshape(COUNT, 3, 2, 1)
     assert arrays.fingerprint(images, labels) != arrays.fingerprint(reshaped, labels)
 

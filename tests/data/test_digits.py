@@ -13,10 +13,10 @@ def digits():
 
 
 def test_digits_are_images_of_8_by_8_pixels_in_17_grey_levels(digits):
-    images = digits.train.examples.images
+    images = digits.train.examples.inputs
     assert images.shape == (1797, 8, 8, 1) and images.dtype == np.uint8
     assert (images.min(), images.max()) == (0, 16)
-    assert digits.image_shape == (8, 8, 1)
+    assert digits.input_shape == (8, 8, 1)
 
 
 def test_a_fifth_is_test_and_a_tenth_is_validation(digits):
@@ -38,10 +38,10 @@ def test_splits_are_the_same_in_every_version(digits):
 
 def test_images_look_like_their_labels(digits):
     def average(split, label):
-        return split.gather(np.flatnonzero(split.labels == label))["image"].mean(0).ravel()
+        return split.gather(np.flatnonzero(split.labels == label))["input"].mean(0).ravel()
 
     # The nearest class average, a classifier without parameters to train.
     averages = np.stack([average(digits.train, label) for label in range(10)])
     test = digits.read_test().gather(np.arange(359))
-    distances = np.linalg.norm(test["image"].reshape(359, 1, 64) - averages, axis=-1)
+    distances = np.linalg.norm(test["input"].reshape(359, 1, 64) - averages, axis=-1)
     assert (distances.argmin(1) == test["label"]).mean() > 0.85

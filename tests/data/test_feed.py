@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from research.data.feed import evaluation_batches, train_batch
-from research.data.order import batch_positions
+from research.data.order import Members, balanced_positions, batch_positions
 from research.data.splits import Split
 from research.experiment import Mesh
 from research.mesh import batch_sharding, make_mesh
@@ -30,9 +30,9 @@ def test_evaluation_sees_every_example_exactly_once(sharding, count, global_batc
     split = every_third(count)
     seen = []
     for batch in evaluation_batches(split, global_batch_size, sharding):
-        assert batch["image"].shape == (global_batch_size, *split.examples.images.shape[1:])
-        images, labels, mask = (np.asarray(batch[key]) for key in ("image", "label", "mask"))
-        np.testing.assert_array_equal(images, split.gather(labels)["image"])
+        assert batch["input"].shape == (global_batch_size, *split.examples.inputs.shape[1:])
+        images, labels, mask = (np.asarray(batch[key]) for key in ("input", "label", "mask"))
+        np.testing.assert_array_equal(images, split.gather(labels)["input"])
         seen += labels[mask].tolist()
     assert seen == list(range(count))
 
@@ -53,10 +53,20 @@ def test_train_batch_holds_the_examples_of_its_step(sharding, seed, step):
     jax.tree.map(np.testing.assert_array_equal, batch, expected)
 
 
+@given(seed=st.integers(0, 2**32 - 1), step=st.integers(0, 10**9))
+def test_balanced_train_batch_holds_the_classes_equally_often(sharding, seed, step):
+    labels = np.repeat(np.arange(2), [30, 6])
+    split = Split(random_examples(labels), np.arange(36), balanced=True)
+    batch = train_batch(split, 8, seed, step, sharding)
+    expected = split.gather(balanced_positions(Members.of(labels), 8, seed, step))
+    jax.tree.map(np.testing.assert_array_equal, batch, expected)
+    assert np.bincount(batch["label"]).tolist() == [4, 4]
+
+
 def test_images_are_sent_as_bytes_and_labels_as_whole_numbers(sharding):
     batch = train_batch(every_third(4), 4, 0, 0, sharding)
     assert jax.tree.map(lambda array: array.dtype.name, batch) == {
-        "image": "uint8",
+        "input": "uint8",
         "label": "int32",
     }
 

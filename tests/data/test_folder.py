@@ -33,8 +33,8 @@ def opened(root, **options):
 def values(split):
     """(grey level, label) of the examples of a split."""
     batch = split.gather(np.arange(len(split)))
-    assert (np.ptp(batch["image"], axis=(1, 2, 3)) == 0).all()
-    return sorted(zip(batch["image"][:, 0, 0, 0].tolist(), batch["label"].tolist(), strict=True))
+    assert (np.ptp(batch["input"], axis=(1, 2, 3)) == 0).all()
+    return sorted(zip(batch["input"][:, 0, 0, 0].tolist(), batch["label"].tolist(), strict=True))
 
 
 def message_of(root, **options):
@@ -99,15 +99,15 @@ def test_files_of_several_formats_are_read_and_others_left_alone(tmp_path):
 
 def test_grey_images_have_one_channel(tmp_path):
     fill(tmp_path)
-    assert opened(tmp_path).image_shape == (4, 5, 1)
+    assert opened(tmp_path).input_shape == (4, 5, 1)
 
 
 def test_one_coloured_image_makes_all_rgb(tmp_path):
     fill(tmp_path)
     write_image(tmp_path / "train" / "dog" / "red.png", pixels((255, 0, 0), channels=(3,)))
     dataset = opened(tmp_path)
-    assert dataset.image_shape == (4, 5, 3)
-    images = dataset.train.examples.images
+    assert dataset.input_shape == (4, 5, 3)
+    images = dataset.train.examples.inputs
     assert (images[:20] == images[:20, ..., :1]).all()
     assert (images[20] == (255, 0, 0)).all()
 
@@ -117,8 +117,8 @@ def test_images_of_any_size_are_scaled_to_image_size(tmp_path):
     for number, size in enumerate([(1, 1), (20, 3), (7, 9)]):
         write_image(tmp_path / "train" / "dog" / f"odd{number}.png", pixels(99, size))
     dataset = opened(tmp_path, image_size=(6, 8))
-    assert dataset.image_shape == (6, 8, 1)
-    assert (dataset.train.examples.images[-3:] == 99).all()
+    assert dataset.input_shape == (6, 8, 1)
+    assert (dataset.train.examples.inputs[-3:] == 99).all()
 
 
 def test_home_directory_may_be_a_tilde(tmp_path, monkeypatch):
@@ -139,7 +139,7 @@ def test_a_changed_image_is_decoded_anew(tmp_path):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000))
     after = opened(tmp_path)
     assert after.fingerprint != before.fingerprint
-    assert (after.train.examples.images[3] == 250).all()
+    assert (after.train.examples.inputs[3] == 250).all()
 
 
 def test_added_and_removed_images_are_noticed(tmp_path):
@@ -240,7 +240,7 @@ def test_unreadable_images_are_left_out_with_a_warning_if_asked(tmp_path, caplog
     dataset = opened(tmp_path, skip_bad=True)
     found = dataset.train.examples
     left = [value for value in range(20) if value not in (2, 7)]
-    assert found.images[:, 0, 0, 0].tolist() == left
+    assert found.inputs[:, 0, 0, 0].tolist() == left
     assert found.labels.tolist() == [value // 10 for value in left]
     assert "2 of 20 images can't be read" in caplog.text and "07.png" in caplog.text
 
@@ -248,7 +248,7 @@ def test_unreadable_images_are_left_out_with_a_warning_if_asked(tmp_path, caplog
 def test_first_image_may_be_the_unreadable_one(tmp_path):
     fill(tmp_path)
     (tmp_path / "train" / "cat" / "00.png").write_bytes(b"")
-    assert opened(tmp_path, skip_bad=True).image_shape == (4, 5, 1)
+    assert opened(tmp_path, skip_bad=True).input_shape == (4, 5, 1)
 
 
 def test_link_to_nothing_is_an_unreadable_image(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.data.order import batch_positions, shuffled
+from research.data.draws import shuffled
+from research.data.order import batch_positions
 
 SEEDS = st.integers(0, 2**64 - 1)
 

@@ -90,13 +90,13 @@ def test_fashion_mnist_is_prepared_from_files_that_are_there(
     report = prepare("fashion_mnist", str(tmp_path), str(fashion_mnist_files))
     assert "60,000 train" in report and "10,000 test" in report
     dataset = open_dataset(TfdsImages(name="fashion_mnist", data_dir=str(tmp_path)))
-    assert dataset.class_names[0] == "T-shirt/top" and dataset.image_shape == (28, 28, 1)
+    assert dataset.class_names[0] == "T-shirt/top" and dataset.input_shape == (28, 28, 1)
     # The same images as in the publisher's files, in an order of TFDS's own.
     np.testing.assert_allclose(dataset.mean, fashion_mnist.mean, atol=0.5)
     ours, theirs = (split.examples for split in (dataset.train, fashion_mnist.train))
     for label in range(10):
-        assert sorted(image.tobytes() for image in ours.images[ours.labels == label]) == sorted(
-            image.tobytes() for image in theirs.images[theirs.labels == label]
+        assert sorted(image.tobytes() for image in ours.inputs[ours.labels == label]) == sorted(
+            image.tobytes() for image in theirs.inputs[theirs.labels == label]
         )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from research.data.arrays import examples
 from research.data.base import Source
 from research.data.digits import Digits
-from research.data.splits import Split, channel_statistics, cut, open_dataset
+from research.data.splits import Split, cut, input_statistics, open_dataset
 from research.errors import UserError
 from tests.data.sources import CLASS_NAMES, FromSource, contents, from_splits, random_examples
 
@@ -58,7 +58,10 @@ def test_fractions_are_of_what_the_publisher_calls_train():
 
 @pytest.mark.parametrize("given_names", [("validation",), ("test",), ("validation", "test")])
 def test_splits_that_the_publisher_made_are_used_as_they_are(given_names):
-    made = {name: random_examples(labels_of([7, 9, 8]), seed=1) for name in given_names}
+    made = {
+        name: random_examples(labels_of([7, 9, 8]), seed)
+        for seed, name in enumerate(given_names, start=1)
+    }
     train = random_examples(labels_of([40, 40, 40]))
     dataset = open_source(from_splits(train=train, **made))
     splits = {"validation": dataset.validation, "test": dataset.read_test()}
@@ -125,7 +128,7 @@ def with_duplicates(draw):
 @given(with_duplicates(), st.floats(0.05, 0.5), st.integers(0, 2**32))
 def test_no_image_is_on_both_sides_of_a_cut(duplicates, fraction, seed):
     labels, image_of = duplicates
-    images = random_examples(range(image_of.max() + 1)).images[image_of]
+    images = random_examples(range(image_of.max() + 1)).inputs[image_of]
     sides = cut(whole(examples(images, labels.astype(np.int32))), fraction, seed, CLASS_NAMES)
     assert_disjoint(*sides)
 
@@ -135,9 +138,9 @@ def test_no_image_is_on_both_sides_of_a_cut(duplicates, fraction, seed):
     st.floats(0.05, 0.5),
     st.integers(0, 2**32),
 )
-def test_groups_of_identical_images_enlarge_a_share_by_less_than_one_group(copies, fraction, seed):
+def test_groups_of_identical_inputs_enlarge_a_share_by_less_than_one_group(copies, fraction, seed):
     image_of = np.repeat(np.arange(len(copies)), copies)
-    images = random_examples(range(len(copies))).images[image_of]
+    images = random_examples(range(len(copies))).inputs[image_of]
     split = whole(examples(images, np.zeros(len(images), np.int32)))
     _, share = cut(split, fraction, seed, CLASS_NAMES)
     wanted = max(1, round(fraction * len(split)))
@@ -172,15 +175,15 @@ def test_split_seed_decides_and_the_fingerprint_tells():
 
 def test_fingerprint_tells_changed_pixels_and_changed_labels():
     original = random_examples(labels_of([50, 50, 50]))
-    images, labels = original.images.copy(), original.labels.copy()
+    images, labels = original.inputs.copy(), original.labels.copy()
     images[17, 0, 2] += 1
     labels[17] = (labels[17] + 1) % 3
     fingerprints = {
         open_source(from_splits(train=examples(*arrays))).fingerprint
         for arrays in [
-            (original.images, original.labels),
+            (original.inputs, original.labels),
             (images, original.labels),
-            (original.images, labels),
+            (original.inputs, labels),
         ]
     }
     assert len(fingerprints) == 3
@@ -190,11 +193,11 @@ def test_fingerprint_tells_changed_pixels_and_changed_labels():
 
 
 @given(st.integers(1, 3), st.integers(1, 300), st.integers(0, 2**32))
-def test_channel_statistics_are_those_of_the_pixels_of_the_split(channels, count, seed):
+def test_input_statistics_are_those_of_the_pixels_of_the_split(channels, count, seed):
     given_examples = random_examples([0] * 2 * count, seed, shape=(2, 3, channels))
     chosen = np.random.default_rng(seed).permutation(2 * count)[:count]
-    mean, std = channel_statistics(Split(given_examples, chosen), chunk=64)
-    pixels = given_examples.images[chosen].astype(np.float64)
+    mean, std = input_statistics(Split(given_examples, chosen), chunk=64)
+    pixels = given_examples.inputs[chosen].astype(np.float64)
     assert mean.dtype == std.dtype == np.float32
     np.testing.assert_allclose(mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(std, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
@@ -204,26 +207,71 @@ def test_statistics_are_of_train_alone():
     train = random_examples(labels_of([50, 50, 50]))
     bright = examples(np.full((9, 2, 3, 1), 255, np.uint8), labels_of([3, 3, 3]).astype(np.int32))
     dataset = open_source(from_splits(train=train, validation=bright, test=bright))
-    expected = train.images.astype(np.float64)
+    expected = train.inputs.astype(np.float64)
     np.testing.assert_allclose(dataset.mean, [expected.mean()], rtol=1e-6)
     np.testing.assert_allclose(dataset.std, [expected.std()], rtol=1e-6)
 
 
 def test_channel_that_never_changes_has_a_standard_deviation_of_one():
-    images = random_examples([0] * 100, shape=(2, 3, 2)).images
+    images = random_examples([0] * 100, shape=(2, 3, 2)).inputs
     images[..., 1] = 200
     split = whole(examples(images, np.zeros(100, np.int32)))
-    mean, std = channel_statistics(split)
+    mean, std = input_statistics(split)
     assert mean[1] == 200 and std[1] == 1 and std[0] > 1
+
+
+@given(st.integers(1, 4), st.integers(1, 60), st.integers(0, 2**32))
+def test_statistics_of_a_table_are_those_of_its_columns_in_the_split(columns, count, seed):
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(1e4, 1, (2 * count, columns)).astype(np.float32)
+    chosen = generator.permutation(2 * count)[:count]
+    table = examples(rows, np.zeros(2 * count, np.int32))
+    mean, std = input_statistics(Split(table, chosen))
+    assert mean.dtype == std.dtype == np.float32
+    expected = rows[chosen].astype(np.float64)
+    np.testing.assert_allclose(mean, expected.mean(axis=0), rtol=1e-6)
+    if count > 1:
+        np.testing.assert_allclose(std, expected.std(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e30, 1e-42])
+def test_column_that_never_changes_has_a_standard_deviation_of_one(value):
+    rows = np.full((1000, 1), value, np.float32)
+    mean, std = input_statistics(whole(examples(rows, np.zeros(1000, np.int32))))
+    assert std == 1 and mean == rows[0]
 
 
 # Bad data
 
 
+def made_splits():
+    """Examples of three splits as a publisher would make them."""
+    names = ("train", "validation", "test")
+    return {name: random_examples(labels_of([20, 20, 20]), seed) for seed, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    "leaking, held",
+    [("validation", "train"), ("test", "train"), ("test", "validation")],
+)
+def test_split_that_holds_what_another_holds_is_refused(leaking, held):
+    made = made_splits()
+    made[leaking] = made[held]
+    with pytest.raises(UserError, match=f"{leaking} holds the very examples of {held}"):
+        open_source(from_splits(**made)).read_test()
+
+
+def test_one_class_alone_is_refused():
+    source = from_splits(train=random_examples([1] * 40))
+    with pytest.raises(UserError, match="all examples of train belong to one class, 'dog'"):
+        open_source(source)
+
+
 @pytest.mark.parametrize("label", [-1, 3])
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_label_out_of_range_is_named(split, label):
-    made = {name: random_examples(labels_of([20, 20, 20])) for name in ("train", "validation")}
+    made = made_splits()
+    del made["test"]
     labels = made[split].labels.copy()
     labels[[5, 8]] = label
     made[split] = dataclasses.replace(made[split], labels=labels)
@@ -236,9 +284,7 @@ def test_label_out_of_range_is_named(split, label):
 
 @pytest.mark.parametrize("empty", ["train", "validation", "test"])
 def test_empty_split_is_named(empty):
-    made = {
-        name: random_examples(labels_of([20, 20, 20])) for name in ("train", "validation", "test")
-    }
+    made = made_splits()
     made[empty] = random_examples([])
     with pytest.raises(UserError, match=f"data set 'synthetic': the {empty} split is empty"):
         open_source(from_splits(**made)).read_test()
@@ -246,27 +292,25 @@ def test_empty_split_is_named(empty):
 
 @pytest.mark.parametrize("odd", ["validation", "test"])
 def test_split_with_images_of_another_shape_is_named(odd):
-    made = {
-        name: random_examples(labels_of([20, 20, 20])) for name in ("train", "validation", "test")
-    }
+    made = made_splits()
     made[odd] = random_examples(labels_of([5, 5, 5]), shape=(4, 3, 1))
     with pytest.raises(UserError) as error:
         open_source(from_splits(**made)).read_test()
     message = str(error.value)
-    assert f"images of {odd} have shape (4, 3, 1), those of train (2, 3, 1)" in message
+    assert f"inputs of {odd} have shape (4, 3, 1), those of train (2, 3, 1)" in message
 
 
 def test_class_too_small_to_cut_is_named():
     source = from_splits(train=random_examples(labels_of([50, 1, 50])))
-    with pytest.raises(UserError, match="class 'dog' has too few different images .*1 in 1 ex"):
+    with pytest.raises(UserError, match="class 'dog' has too few different inputs .*1 in 1 ex"):
         open_source(source)
 
 
 def test_class_of_copies_of_one_image_is_too_small_to_cut():
-    images = random_examples([0] * 40).images.copy()
+    images = random_examples([0] * 40).inputs.copy()
     images[20:] = images[20]
     source = from_splits(train=examples(images, np.repeat(np.int32([0, 2]), 20)))
-    with pytest.raises(UserError, match="class 'emu' has too few different images .*1 in 20 ex"):
+    with pytest.raises(UserError, match="class 'emu' has too few different inputs .*1 in 20 ex"):
         open_source(source)
 
 

@@ -19,7 +19,7 @@ def as_opened(data) -> Summary:
     """The summary of a data set that has been read."""
     dataset = open_dataset(data)
     return Summary(
-        dataset.image_shape,
+        dataset.input_shape,
         len(dataset.class_names),
         len(dataset.train),
         len(dataset.validation),
@@ -90,9 +90,15 @@ def test_data_that_is_not_there_is_an_error(tmp_path):
 def test_a_stand_in_has_the_shapes_and_takes_no_memory():
     summary = Summary((512, 512, 3), 1000, train=10**6, validation=10**4, test=10**4)
     dataset = stand_in(summary)
-    assert dataset.image_shape == summary.image_shape
+    assert dataset.input_shape == summary.input_shape
     assert len(dataset.class_names) == summary.num_classes
     sizes = (len(dataset.train), len(dataset.validation), len(dataset.read_test()))
     assert sizes == (summary.train, summary.validation, summary.test)
-    assert dataset.train.examples.images.base.nbytes == 1
+    assert dataset.train.examples.inputs.base.nbytes == 1
     assert dataset.mean.shape == dataset.std.shape == (3,)
+
+
+def test_a_stand_in_of_a_table_holds_rows_of_numbers():
+    dataset = stand_in(Summary((7,), 2, train=90, validation=10, test=10, input_dtype="float32"))
+    assert dataset.input_shape == dataset.mean.shape == (7,)
+    assert dataset.train.gather(np.arange(3))["input"].dtype == np.float32

@@ -53,16 +53,16 @@ def message_of(directory, name="tiny", **options):
 def test_every_example_of_a_prepared_data_set_is_read(tiny, tmp_path):
     dataset = opened(tmp_path)
     found = dataset.train.examples
-    assert found.images[:, 0, 0, 0].tolist() == list(range(40))
+    assert found.inputs[:, 0, 0, 0].tolist() == list(range(40))
     assert found.labels.tolist() == [value % 2 for value in range(40)]
-    assert dataset.class_names == ("cat", "dog") and dataset.image_shape == SHAPE
+    assert dataset.class_names == ("cat", "dog") and dataset.input_shape == SHAPE
 
 
 def test_test_split_is_the_publishers_and_validation_is_cut_from_train(tiny, tmp_path):
     dataset = opened(tmp_path)
     assert (len(dataset.train), len(dataset.validation)) == (36, 4)
     test = dataset.read_test()
-    assert test.gather(np.arange(6))["image"][:, 0, 0, 0].tolist() == list(range(200, 206))
+    assert test.gather(np.arange(6))["input"][:, 0, 0, 0].tolist() == list(range(200, 206))
 
 
 def test_test_split_is_not_read_before_it_is_asked_for(tiny, tmp_path):
@@ -76,7 +76,7 @@ def test_test_split_is_not_read_before_it_is_asked_for(tiny, tmp_path):
 def test_images_of_different_sizes_are_scaled(tmp_path):
     splits = {"train": [(image(value, (4 + value % 3, 5)), value % 2) for value in range(40)]}
     prepare_tiny(tmp_path, splits, (None, None, 1))
-    assert opened(tmp_path, image_size=(6, 7)).image_shape == (6, 7, 1)
+    assert opened(tmp_path, image_size=(6, 7)).input_shape == (6, 7, 1)
 
 
 def test_files_prepared_anew_are_decoded_anew(tiny, tmp_path):
@@ -89,7 +89,7 @@ def test_files_prepared_anew_are_decoded_anew(tiny, tmp_path):
     prepare_tiny(tmp_path, splits, SHAPE)
     after = opened(tmp_path)
     assert after.fingerprint != before.fingerprint
-    assert (after.train.examples.images[3] == 255).all()
+    assert (after.train.examples.inputs[3] == 255).all()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_unreadable_images_are_left_out_with_a_warning_if_asked(tmp_path, caplog
     prepare_tiny(tmp_path, damaged_splits(), SHAPE)
     found = opened(tmp_path, skip_bad=True).train.examples
     left = [value for value in range(40) if value not in (3, 7)]
-    assert found.images[:, 0, 0, 0].tolist() == left
+    assert found.inputs[:, 0, 0, 0].tolist() == left
     assert found.labels.tolist() == [value % 2 for value in left]
     assert "2 of 40 images can't be read" in caplog.text
 
@@ -243,7 +243,7 @@ def test_cifar10_has_45000_5000_and_10000_images(cifar10):
         np.testing.assert_array_equal(np.bincount(split.labels), [size] * 10)
     test = cifar10.read_test()
     np.testing.assert_array_equal(np.bincount(test.labels), [1000] * 10)
-    assert cifar10.image_shape == (32, 32, 3)
+    assert cifar10.input_shape == (32, 32, 3)
 
 
 def test_cifar10_names_its_classes(cifar10):
@@ -260,7 +260,7 @@ def test_statistics_of_cifar10_are_the_known_ones(cifar10):
 def test_images_of_cifar10_belong_to_their_labels(cifar10):
     # Ships and aeroplanes are seen before blue, frogs and deer are not.
     batch = cifar10.train.gather(np.arange(5000))
-    blueness = batch["image"][..., 2].mean((1, 2)) - batch["image"][..., 0].mean((1, 2))
+    blueness = batch["input"][..., 2].mean((1, 2)) - batch["input"][..., 0].mean((1, 2))
     by_class = [blueness[batch["label"] == label].mean() for label in range(10)]
     assert set(np.argsort(by_class)[-2:]) == {0, 8}
 

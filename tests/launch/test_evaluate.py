@@ -64,8 +64,8 @@ def test_best_is_the_best_on_validation(finished, capsys):
 
 def test_the_confusion_matrix_counts_every_example(finished, capsys):
     _, shown, _ = run(capsys, f"--workdir={finished}", "--split=train")
-    matrix = shown.split("recall\n")[1].split("\n")[:10]
-    assert sum(int(cell) for line in matrix for cell in line.split()[1:-1]) == 1259
+    matrix = shown.split("F1\n")[1].split("\n")[:10]
+    assert sum(int(cell) for line in matrix for cell in line.split()[1:-2]) == 1259
 
 
 def test_any_kept_step_can_be_evaluated(finished, capsys):

@@ -91,3 +91,12 @@ def test_image_that_pooling_would_use_up_is_refused(size):
         "pooling by 2 need at least 4×4. Use fewer stages, a smaller config.model.pool_size or "
         "a larger config.data.image_size"
     )
+
+
+def test_table_is_refused():
+    with pytest.raises(UserError) as error:
+        Cnn().check_input((13,))
+    assert str(error.value) == (
+        "config.model.name: 'cnn' takes images of (height, width, channels), and each input of "
+        "the data has the shape (13,). Use a model without convolutions, such as 'mlp'"
+    )

@@ -5,15 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.errors import UserError
 from research.models.network import network
 from research.models.resnet import ResNet
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype(np.float32)
 
 
-def shapes(model, num_classes, image_shape):
+def shapes(model, num_classes, input_shape):
     net = network(model, num_classes)
-    return jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, *image_shape)))
+    return jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, *input_shape)))
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,8 @@ def test_network_equals_pytorch(depth, stem, train):
     np.testing.assert_allclose(logits, x, atol=2e-4)
     for name, leaves in statistics.items():
         np.testing.assert_allclose(leaves["mean"], running[name], atol=1e-4)
+
+
+def test_table_is_refused():
+    with pytest.raises(UserError, match=r"'resnet' takes images .* the shape \(13,\)\. Use a mod"):
+        ResNet().check_input((13,))

@@ -1,0 +1,42 @@
+"""Random numbers that are the same everywhere and always.
+
+They come from the raw output of Philox, a counter-based generator (Salmon et
+al. 2011) whose stream numpy guarantees not to change; `numpy.random`
+distributions carry no such promise. A key is at most two whole numbers below
+2**64; equal keys give equal draws.
+"""
+
+import numpy as np
+
+
+def words(count: int, *key: int) -> np.ndarray:
+    """Returns random numbers decided by the key, uint64 [count]."""
+    padded = np.zeros(2, np.uint64)
+    padded[: len(key)] = key
+    return np.random.Philox(key=padded).random_raw(count)
+
+
+def shuffled(count: int, *key: int, times: int = 1) -> np.ndarray:
+    """Returns permutations of range(count) decided by the key, int64 [times * count].
+
+    Args:
+      count: how many numbers are shuffled.
+      *key: see the module's docstring.
+      times: how many permutations follow one another.
+    """
+    drawn = words(times * count, *key).reshape(times, count)
+    # Stable, so that equal draws cannot be ordered differently elsewhere.
+    return np.argsort(drawn, axis=1, kind="stable").ravel()
+
+
+def uniform(shape: tuple[int, ...], low: float, high: float, *key: int) -> np.ndarray:
+    """Returns numbers spread evenly over [low, high), float64 [*shape]."""
+    # The upper 53 bits are as many as a float64 holds.
+    unit = (words(int(np.prod(shape)), *key) >> np.uint64(11)) * 2.0**-53
+    return low + (high - low) * unit.reshape(shape)
+
+
+def normal(shape: tuple[int, ...], *key: int) -> np.ndarray:
+    """Returns standard normal numbers, float64 [*shape] (Box & Muller 1958)."""
+    first, second = uniform((2, *shape), 0, 1, *key)
+    return np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
