@@ -66,7 +66,7 @@ def test_training_and_evaluation_are_the_same_on_eight_devices_as_on_one(
 
 
 def test_running_statistics_on_eight_devices_are_those_of_the_global_batch(on_eight_devices):
-    images = (on_eight_devices["first/batch/image"][..., 0] - tiny.MEAN) / tiny.STD
+    images = (on_eight_devices["first/batch/input"][..., 0] - tiny.MEAN) / tiny.STD
     kernel = on_eight_devices["initial/params/conv_0_0/kernel"]
     z = np.stack([[correlate2d(x, kernel[..., 0, k], "same") for k in range(4)] for x in images])
     variance = z.var(axis=(0, 2, 3))

@@ -43,7 +43,7 @@ def break_feed(how: str) -> None:
             with tempfile.NamedTemporaryFile() as file:
                 images = np.memmap(file, np.uint8, "w+", shape=(10**6,))
                 file.truncate(0)
-                return {"image": images[positions], "label": positions}
+                return {"input": images[positions], "label": positions}
         return original(self, positions)
 
     Split.gather = gather
