@@ -13,8 +13,6 @@ and gone on with. prune removes all but the newest undamaged ones and the best.
 Exit codes: 0 done, 2 bad input or a damaged checkpoint.
 """
 
-import time
-
 from absl import flags
 
 from launch import cli
@@ -40,11 +38,12 @@ def main(argv: list[str]) -> int:
 def _ls(values: flags.FlagValues) -> int:
     from research.checkpoint_tools import list_all
 
-    for found in list_all(values.workdir):
-        saved = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found.saved))
+    for step, found in list_all(values.workdir).items():
+        if found is None:
+            print(f"{step:>9}  its manifest is damaged")
+            continue
         score = f"  validation accuracy {found.score[0]:.4f}" if found.score else ""
-        jax = f"jax {found.versions['jax']}" if found.versions else "manifest damaged"
-        print(f"{found.step:>9}  {saved}  {found.size:>14,} bytes  {jax}{score}")
+        print(f"{step:>9}  {found.saved}  {found.size:>14,} bytes  jax {found.jax}{score}")
     return cli.SUCCESS
 
 

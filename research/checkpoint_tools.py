@@ -1,32 +1,30 @@
 """What can be done with the checkpoints of a work directory from outside of a run."""
 
 import dataclasses
-import pathlib
 import shutil
 from typing import Any
 
 import numpy as np
 
-from research import checkpoint_files, manifest, metrics, workdir
+from research import checkpoint_files, manifest, metrics, remote, workdir
 from research.checkpoints import Checkpoints, Score
 from research.errors import UserError, errors_of_disk, shortened
 from research.experiment import Experiment
-from research.lock import sole_writer
 from research.records import difference, from_dict
 
 IN_THE_MAKING = "orbax-checkpoint-tmp"
 """Part of the names of folders that Orbax takes for unfinished and clears away."""
 
 
-def open_checkpoints(path: str | pathlib.Path) -> tuple[workdir.Workdir, Checkpoints]:
+def open_checkpoints(path: str) -> tuple[workdir.Workdir, Checkpoints]:
     """Opens the checkpoints of a work directory, to be read.
 
     Raises:
       UserError: if there are none.
     """
-    files = workdir.Workdir(pathlib.Path(path).expanduser().absolute())
+    files = workdir.find_workdir(path)
     if not files.checkpoints.is_dir():
-        raise UserError(f"{files.root} holds no checkpoints; is it a work directory?")
+        raise UserError(f"{files.home} holds no checkpoints; is it a work directory?")
     checkpoints = Checkpoints(files.checkpoints, read_only=True)
     if not checkpoints.steps():
         raise UserError(f"{files.checkpoints} holds no checkpoint yet")
@@ -35,37 +33,41 @@ def open_checkpoints(path: str | pathlib.Path) -> tuple[workdir.Workdir, Checkpo
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """What is known of a checkpoint without reading its arrays.
+    """What a checkpoint's manifest says of it.
 
     Attributes:
       step: its step.
-      saved: when it was saved, in seconds since 1970.
+      saved: when, as date and time.
       size: bytes of its files.
       score: (accuracy, −loss) on validation; None where it was not the best then.
-      versions: of the packages that wrote it; {} if its manifest is damaged.
+      jax: the version of JAX that wrote it.
     """
 
     step: int
-    saved: float
+    saved: str
     size: int
     score: Score | None
-    versions: dict[str, str]
+    jax: str
 
 
-def list_all(path: str) -> list[Listed]:
-    """Returns the checkpoints of a work directory, oldest first."""
+def list_all(path: str) -> dict[int, Listed | None]:
+    """Returns the checkpoints of a work directory by step; None for a damaged manifest."""
     files, checkpoints = open_checkpoints(path)
-    found = []
-    for step in checkpoints.steps():
-        folder = files.checkpoints / str(step)
-        try:
-            versions = manifest.read(folder).get("versions", {})
-        except UserError:
-            versions = {}
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        score = checkpoints.score(step)
-        found.append(Listed(step, folder.stat().st_mtime, size, score, versions))
-    return found
+    return {step: _listed(files.checkpoints / str(step)) for step in checkpoints.steps()}
+
+
+def _listed(folder: remote.Path) -> Listed | None:
+    try:
+        content = manifest.read(folder)
+        return Listed(
+            step=content["step"],
+            saved=content["saved"],
+            size=sum(size for size, _ in content["files"].values()),
+            score=content["score"],
+            jax=content["versions"]["jax"],
+        )
+    except (UserError, LookupError):
+        return None
 
 
 def damages(path: str, step: int | None = None) -> dict[int, list[str]]:
@@ -90,7 +92,7 @@ class Difference:
     equal: int
 
 
-def compare(one: pathlib.Path, other: pathlib.Path) -> Difference:
+def compare(one: remote.Path, other: remote.Path) -> Difference:
     """Compares two checkpoint folders, array by array.
 
     Raises:
@@ -122,7 +124,7 @@ def _how_they_differ(one: Any, other: Any) -> str:
     return f"{np.count_nonzero(gap)} of {gap.size} elements differ, by {np.nanmax(gap):.3g} at most"
 
 
-def copy(path: str, target: str, step: int | None = None, best: bool = False) -> pathlib.Path:
+def copy(path: str, target: str, step: int | None = None, best: bool = False) -> remote.Path:
     """Copies a checkpoint, with experiment and metrics, to another work directory.
 
     That directory can be evaluated, and a run goes on there after this step.
@@ -146,22 +148,35 @@ def copy(path: str, target: str, step: int | None = None, best: bool = False) ->
     experiment, fingerprint = workdir.read_experiment(files)
     to = workdir.open_workdir(target)
     copied = to.checkpoints / str(step)
-    with sole_writer(to.lock), errors_of_disk("the copy", to.root):
+    with to.sole_writer(), errors_of_disk("the copy", to.home):
         if copied.exists():
             raise UserError(f"{copied} is there already")
         if not to.experiment.exists() and not to.checkpoints.exists():
             workdir.replace_file(to.experiment, files.experiment.read_text())
         workdir.claim(to, experiment, fingerprint)
-        unfinished = to.checkpoints / f"{step}.{IN_THE_MAKING}-copy"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(folder, unfinished)
-        if lines := manifest.damage(unfinished):
-            raise UserError(f"the copy {unfinished} is damaged: {shortened(lines)}")
         if all(line["step"] < step for line in metrics.read(to.metrics)):
             kept = [line for line in metrics.read(files.metrics) if line["step"] <= step]
             metrics.rewrite(to.metrics, kept)
-        unfinished.rename(copied)
+        to.push()
+        _copy_whole(folder, copied)
     return copied
+
+
+def _copy_whole(folder: remote.Path, target: remote.Path) -> None:
+    """Copies a checkpoint so that it is there whole or does not count."""
+    unfinished = target
+    if not remote.is_remote(target):  # in a bucket the mark of the commit, written last, does
+        unfinished = target.with_name(f"{target.name}.{IN_THE_MAKING}-copy")
+        shutil.rmtree(unfinished, ignore_errors=True)
+    names = remote.files_below(folder)
+    for name in sorted(names, key=lambda name: name in manifest.WRITTEN_AT_COMMIT):
+        (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("rb") as source, (unfinished / name).open("wb") as copied:
+            shutil.copyfileobj(source, copied)
+    if lines := manifest.damage(unfinished):
+        raise UserError(f"the copy {unfinished} is damaged: {shortened(lines)}")
+    if unfinished != target:
+        unfinished.rename(target)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +199,7 @@ def prune(path: str, keep: int) -> Pruned:
       UserError: if a run holds the directory, or no checkpoint is undamaged.
     """
     files, checkpoints = open_checkpoints(path)
-    with sole_writer(files.lock), errors_of_disk("what to keep", files.checkpoints):
+    with files.sole_writer():
         steps = checkpoints.steps()
         damaged = [step for step in steps if checkpoints.damage(step)]
         good = [step for step in steps if step not in damaged]
@@ -194,7 +209,15 @@ def prune(path: str, keep: int) -> Pruned:
         kept = sorted({*good[-keep:], *([best[0]] if best and best[0] in good else [])})
         removed = [step for step in good if step not in kept]
         for step in removed:
-            # Renamed first: a folder that is half removed must not count as a checkpoint.
-            folder = files.checkpoints / str(step)
-            shutil.rmtree(folder.rename(folder.with_name(f"{step}.{IN_THE_MAKING}-pruned")))
+            _remove(files.checkpoints / str(step))
     return Pruned(kept, removed, damaged)
+
+
+def _remove(folder: remote.Path) -> None:
+    """Removes a checkpoint; half removed it does not count as one."""
+    with errors_of_disk("what is to be removed", folder.parent):
+        if remote.is_remote(folder):
+            (folder / "commit_success.txt").unlink()
+            folder.rmtree()
+        else:
+            shutil.rmtree(folder.rename(folder.with_name(f"{folder.name}.{IN_THE_MAKING}-pruned")))

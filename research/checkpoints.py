@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -267,7 +268,8 @@ class Checkpoints:
         # In a bucket, where nothing can be renamed, the folder has its name from the start.
         temporary = list(self._directory.glob(f"{saving.step}.orbax-checkpoint-tmp*"))
         (folder,) = temporary or [self._directory / str(saving.step)]
-        about = {"step": saving.step, "score": saving.score, **self._about}
+        now = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        about = {"step": saving.step, "score": saving.score, "saved": now, **self._about}
         manifest.write(folder, saving.leaves, about)
 
     def _set_aside(self, step: int) -> remote.Path:

@@ -1,7 +1,6 @@
 """A training step of a run made once more, to find where its numbers are not finite."""
 
 import dataclasses
-import pathlib
 
 import jax
 
@@ -49,7 +48,7 @@ def replay(path: str, step: int) -> Replayed:
     Raises:
       UserError: if the run has no such step, or can't be read.
     """
-    files = workdir.Workdir(pathlib.Path(path).expanduser().absolute())
+    files = workdir.find_workdir(path)
     experiment, _ = workdir.read_experiment(files)
     dataset = open_dataset(experiment.data)
     plan = timetable(experiment, len(dataset.train))

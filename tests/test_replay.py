@@ -1,12 +1,12 @@
 """A step made again is the very step that the run made, and names what broke it."""
 
-import jax.numpy as jnp
 import pytest
 
 from launch import cli, replay
-from research import metrics, steps
+from research import metrics
 from research.errors import DivergedError, UserError
 from research.replay import replay as replayed
+from tests.faults.nonfinite import break_step
 from tests.runs import experiment, run
 
 OVERRIDES = [
@@ -47,26 +47,8 @@ def test_a_step_that_the_run_does_not_have_is_refused(finished, step):
         replayed(finished, step)
 
 
-def break_logits_at(monkeypatch, bad_step):
-    """Lets the step that the run makes as number `bad_step` take the logarithm of −1."""
-    seen = []
-    original_key, original_loss = steps.dropout_key, steps.objectives.cross_entropy
-
-    def dropout_key(seed, step):
-        seen.append(step)
-        return original_key(seed, step)
-
-    def cross_entropy(logits, labels):
-        if seen:  # not while evaluating
-            logits = logits + jnp.log(jnp.where(seen.pop() == bad_step - 1, -1.0, 1.0))
-        return original_loss(logits, labels)
-
-    monkeypatch.setattr(steps, "dropout_key", dropout_key)
-    monkeypatch.setattr(steps.objectives, "cross_entropy", cross_entropy)
-
-
 def test_the_end_of_a_run_names_the_command_that_names_the_operation(monkeypatch, tmp_path, capsys):
-    break_logits_at(monkeypatch, 5)
+    break_step(5, monkeypatch.setattr)
     with pytest.raises(DivergedError, match="not a finite number at step 5; .* of step 3") as error:
         run(experiment(*OVERRIDES), tmp_path)
     _, _, _, *arguments = next(
@@ -75,12 +57,12 @@ def test_the_end_of_a_run_names_the_command_that_names_the_operation(monkeypatch
     assert cli.guarded(replay.main, arguments) == cli.SUCCESS
     shown = capsys.readouterr().out
     assert "step 5, reached from the checkpoint of step 3:" in shown
-    assert "first NaN: log in the loss (forward), tests/test_replay.py:" in shown
+    assert "first NaN: log in the loss (forward), tests/faults/nonfinite.py:" in shown
     assert "compiled: loss nan" in shown
 
 
 def test_a_run_may_skip_the_step_and_goes_on(monkeypatch, tmp_path):
-    break_logits_at(monkeypatch, 5)
+    break_step(5, monkeypatch.setattr)
     outcome = run(experiment(*OVERRIDES, "--config.optimizer.apply_if_finite=1"), tmp_path)
     assert outcome.step == 8
     lines = [line for line in metrics.read(tmp_path / "metrics.jsonl") if line["split"] == "train"]

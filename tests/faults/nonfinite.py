@@ -3,6 +3,8 @@
 import functools
 import pathlib
 import random
+from collections.abc import Callable
+from typing import Any
 
 from launch import cli
 from tests.faults import common
@@ -33,22 +35,27 @@ def nan_at_a_step(cases: int, folder: pathlib.Path, seed: int = 0) -> common.Tab
     return table
 
 
-def break_step(bad_step: int) -> None:
-    """Has a step of the run to come, counted from 1, lose its numbers."""
+def break_step(bad_step: int, set_attribute: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Has a step of the run to come, counted from 1, lose its numbers.
+
+    Args:
+      bad_step: the step whose loss takes the logarithm of −1.
+      set_attribute: sets an attribute of a module or class.
+    """
     import jax.numpy as jnp
 
-    from research import steps
+    from research import objectives, steps
 
     seen = []
-    dropout_key, cross_entropy = steps.dropout_key, steps.objectives.cross_entropy
+    dropout_key, train = steps.dropout_key, objectives.Objective.train
 
     def noted(seed, step):
         seen.append(step)
         return dropout_key(seed, step)
 
-    def broken(logits, labels):
-        if seen:  # not while evaluating
-            logits = logits + jnp.log(jnp.where(seen.pop() == bad_step - 1, -1.0, 1.0))
-        return cross_entropy(logits, labels)
+    def broken(self, outputs, labels):
+        spoilt = outputs + jnp.log(jnp.where(seen.pop() == bad_step - 1, -1.0, 1.0))
+        return train(self, spoilt, labels)
 
-    steps.dropout_key, steps.objectives.cross_entropy = noted, broken
+    set_attribute(steps, "dropout_key", noted)
+    set_attribute(objectives.Objective, "train", broken)

@@ -57,7 +57,7 @@ def test_ls_shows_step_time_size_version_and_score(filled, capsys):
     code, shown, _ = call(capsys, "ls", filled)
     lines = shown.splitlines()
     assert code == cli.SUCCESS and [int(line.split()[0]) for line in lines] == [1, 2, 3, 4]
-    pattern = r"  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d  +[\d,]+ bytes  jax [\d.]+"
+    pattern = r"  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}  +[\d,]+ bytes  jax [\d.]+"
     assert re.fullmatch(rf" +2{pattern}  validation accuracy 0\.5000", lines[1])
     assert re.fullmatch(rf" +4{pattern}", lines[3])
 
