@@ -38,7 +38,7 @@ MODELS = {
     ],
     "cnn": [
         "--config.model.name=cnn",
-        "--config.model.stages=((16,),(64,))",
+        "--config.model.stages=((16,),(128,))",
         "--config.model.stage_dropout_rate=0.3",
         "--config.model.head=global_average",
         "--config.model.widths=()",
