@@ -47,7 +47,10 @@ def make(path: pathlib.Path, chosen) -> None:
             "digests": golden.digests(
                 read_arrays(path / "checkpoints" / str(golden.STOPPED_AFTER))
             ),
-            "results": {name: result.as_dict() for name, result in evaluated.results.items()},
+            "results": {
+                name: result.as_dict(evaluated.class_names)
+                for name, result in evaluated.results.items()
+            },
             "finished": {"step": finished.step, "test": finished.summary["test"]},
         },
     )
