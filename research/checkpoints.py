@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
 
 from research import manifest, processes, remote
@@ -279,15 +278,6 @@ class Checkpoints:
         target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
         remote.move(self._directory / str(step), target)
         return target
-
-
-def with_shardings(shapes: Any, shardings: Any) -> Any:
-    """Returns a tree of `jax.ShapeDtypeStruct` that say where each array goes."""
-    return jax.tree.map(
-        lambda shape, sharding: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding),
-        shapes,
-        shardings,
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from research import batch_axis
 from research import mesh as meshes
-from research.checkpoints import with_shardings
 from research.data.arrays import cache_root
 from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
 from research.records import require
-from research.sharding import gathered, state_shardings
+from research.sharding import gathered, state_shardings, with_shardings
 from research.state import Normalization, TrainState, is_finite
 from research.steps import Batch, make_steps
 

@@ -53,6 +53,15 @@ def state_shardings(mesh: Mesh, state: Any, fsdp: bool = False) -> Any:
     return jax.tree_util.tree_map_with_path(sharding, state)
 
 
+def with_shardings(shapes: Any, shardings: Any) -> Any:
+    """Returns a tree of `jax.ShapeDtypeStruct` that say where each array goes."""
+    return jax.tree.map(
+        lambda shape, sharding: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding),
+        shapes,
+        shardings,
+    )
+
+
 def gathered(mesh: Mesh, params: Any) -> Any:
     """Returns parameters as the model uses them: nothing divided along "data".
 

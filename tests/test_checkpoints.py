@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.checkpoints import Checkpoints, with_shardings
+from research.checkpoints import Checkpoints
 from research.errors import UserError
 from research.experiment import Mesh
 from research.mesh import make_mesh
-from research.sharding import state_shardings
+from research.sharding import state_shardings, with_shardings
 
 
 def state(step):
@@ -87,14 +87,41 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(folder):
     jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(1, shapes()), state(1))
 
 
-def test_another_shape_is_refused(folder):
+def like(leaf, shape=None, dtype=None):
+    return jax.ShapeDtypeStruct(shape or leaf.shape, dtype or leaf.dtype, sharding=leaf.sharding)
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (
+            lambda tree: {**tree, "params": {"w": like(tree["params"]["w"], shape=(3, 4))}},
+            ["params/w: float32[3,2] in the file, float32[3,4] in memory"],
+        ),
+        (
+            lambda tree: {**tree, "params": {"w": like(tree["params"]["w"], dtype=jnp.bfloat16)}},
+            ["params/w: float32[3,2] in the file, bfloat16[3,2] in memory"],
+        ),
+        (
+            lambda tree: {**tree, "params": {"v": tree["params"]["w"]}},
+            [
+                "params/v: absent in the file, float32[3,2] in memory",
+                "params/w: float32[3,2] in the file, absent in memory",
+            ],
+        ),
+        (
+            lambda tree: {**tree, "opt_state": (tree["step"],)},
+            ["opt_state/0: absent in the file, int32[] in memory"],
+        ),
+    ],
+    ids=["another shape", "another dtype", "a renamed layer", "another optimizer"],
+)
+def test_another_state_is_refused_with_the_leaves_that_differ(folder, change, lines):
     checkpoints = save_all(folder, {1: None}, keep=1)
-    other = jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct((*s.shape, 2), s.dtype, sharding=s.sharding), shapes()
-    )
     with pytest.raises(UserError) as error:
-        checkpoints.restore(1, other)
-    assert "params/w: float32[3,2] in the file, float32[3,2,2] in memory" in str(error.value)
+        checkpoints.restore(1, change(shapes()))
+    listed = str(error.value).split("\n")[1:-1]
+    assert listed == [f"  {line}" for line in lines]
 
 
 def test_a_save_that_fails_is_an_error_before_it_is_relied_on(folder):

@@ -14,6 +14,12 @@ REPOSITORY = pathlib.Path(research.__file__).parents[1]
 PACKAGES = ("research", "configs", "launch", "tests")
 HEAVY = ("jax", "flax", "optax", "orbax", "tensorflow", "tensorflow_datasets")
 LONGEST = 350
+UNPICKLERS = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+EXECUTORS = {
+    "eval", "exec", "compile", "__import__", "yaml.load", "yaml.full_load", "yaml.unsafe_load",
+}  # fmt: skip
+OWN_CHILD = "research.planning.apart"
+"""Pickles what it says to a process that it started itself, through a pipe."""
 
 
 def files(*packages):
@@ -104,3 +110,19 @@ def test_annotations_are_evaluated_at_import(path):
 @pytest.mark.parametrize("path", files(*PACKAGES), ids=module_name)
 def test_file_can_be_read_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", files("research", "launch"), ids=module_name)
+def test_nothing_that_is_read_is_unpickled_or_executed(path):
+    used = {name.split(".")[0] for name in imports(path, set())} & UNPICKLERS
+    assert used == ({"pickle"} if module_name(path) == OWN_CHILD else set())
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called, line = ast.unparse(node.func), f"line {node.lineno}"
+        assert called not in EXECUTORS, line
+        # A config is the only thing that is executed, and only from --config.
+        assert not called.endswith("exec_module") or path.name == "flags.py", line
+        if called in ("np.load", "np.save"):
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert given.get("allow_pickle") == "False", line

@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.errors import DivergedError
 from research.experiment import Logging
 from research.models.mlp import Mlp
 from research.optimizers.adam import Adam
 from research.optimizers.schedules import WarmupCosine
 from research.state import is_finite
 from tests import tiny
+from tests.runs import experiment, run
 
 BATCHES = [tiny.batch(12, seed) for seed in range(8)]
 
@@ -117,3 +119,25 @@ def test_each_array_that_no_run_can_go_on_from_is_found():
         spoilt.flat[-1] = np.nan
         found = is_finite(tree.unflatten([*leaves[:index], spoilt, *leaves[index + 1 :]]))
         assert np.flatnonzero(~np.asarray(found)).tolist() == [index]
+
+
+def test_a_state_that_is_not_finite_is_not_saved_though_the_loss_still_is(tmp_path):
+    chosen = experiment(
+        "--config.steps=9",
+        "--config.model.widths=(8,)",
+        "--config.logging.tensorboard=false",
+        "--config.checkpoint.every_steps=1",
+        # The first update is 0; the second multiplies the weights by −10⁴⁰.
+        "--config.optimizer.name=sgd",
+        "--config.optimizer.learning_rate=1e20",
+        "--config.optimizer.l2=1e20",
+        "--config.optimizer.schedule.name=warmup_cosine",
+        "--config.optimizer.schedule.warmup_fraction=0.2",
+    )
+    with pytest.raises(DivergedError) as error:
+        run(chosen, tmp_path)
+    said = str(error.value)
+    assert "step 2 left numbers that are not finite in params/dense_0/kernel" in said
+    assert f"The checkpoint of step 1 in {tmp_path}/checkpoints is kept" in said
+    assert f"python -m launch.replay --workdir={tmp_path} --step=2" in said
+    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["1"]

@@ -1,6 +1,8 @@
 """`python -m launch.train`, from the command line to the files it leaves."""
 
 import json
+import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 from launch import cli, train
 from research.metrics import read
 
+SECRET = "kTq7-none-shall-see-me"
 SHORT = [
     "--config.steps=30",
     "--config.logging.every_steps=10",
@@ -30,7 +33,10 @@ def default(tmp_path_factory):
     """The README's first run: (work directory, what was printed)."""
     path = tmp_path_factory.mktemp("runs") / "digits"
     finished = subprocess.run(
-        [sys.executable, "-m", "launch.train", f"--workdir={path}"], capture_output=True, text=True
+        [sys.executable, "-m", "launch.train", f"--workdir={path}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "SERVICE_API_KEY": SECRET, "PASSWORD": SECRET},
     )
     assert finished.returncode == cli.SUCCESS, finished.stderr
     return path, finished
@@ -58,6 +64,15 @@ def test_it_prints_accuracy_devices_cost_and_where_its_files_are(default):
     ):
         assert promised in finished.stdout
     assert finished.stderr == ""
+
+
+def test_secrets_of_the_environment_are_in_no_file(default):
+    path, finished = default
+    folders = (path, pathlib.Path(os.environ["HANOK_CACHE_DIR"]))
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert any("manifest.json" in file.name for file in files)
+    assert [file for file in files if SECRET.encode() in file.read_bytes()] == []
+    assert SECRET not in finished.stdout
 
 
 def test_it_leaves_all_files_it_names(default):
