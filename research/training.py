@@ -225,7 +225,8 @@ class Run:
         for line in (
             f"work directory {self._files.home}",
             f"devices {mesh.describe(self._program.mesh, self._experiment.mesh.mode)}",
-            f"data {self._dataset.name}: {sizes} examples, input shape {self._dataset.input_shape}",
+            f"data {self._dataset.name}: {sizes} examples, input shape {self._dataset.input_shape}"
+            f", balance {self._experiment.data.balance}",
             f"model {self._experiment.model.name}: {parameters:,} parameters, state "
             f"{state.bytes_per_device(self._state) / 1e6:.1f} MB a device",
             f"batch {self._experiment.global_batch_size} global, {per_device} a device; "

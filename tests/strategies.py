@@ -3,8 +3,13 @@
 from hypothesis import strategies as st
 
 from research.data import DATASETS, TfdsImages
+from research.data.base import BALANCES
+from research.data.csv_table import Csv
 from research.data.digits import Digits
 from research.data.folder import ImageFolder
+from research.data.logic import GATES, Logic
+from research.data.plane import FEATURES
+from research.data.playground import PROBLEMS, Playground
 from research.experiment import Checkpointing, Evaluation, Experiment, Logging
 from research.models.activations import ACTIVATIONS
 from research.models.base import COMPUTE_DTYPES
@@ -66,7 +71,20 @@ LOSS = st.one_of(
     [st.builds(cls, class_weights=st.sampled_from([(), (1.0, 2.5)])) for cls in LOSSES.values()]
 )
 DATA = st.one_of(
-    st.builds(Digits, split_seed=st.integers(0, 2**40)),
+    st.builds(Digits, split_seed=st.integers(0, 2**40), balance=st.sampled_from(BALANCES[:2])),
+    st.builds(
+        Playground,
+        problem=st.sampled_from(PROBLEMS),
+        features=st.sets(st.sampled_from(FEATURES), min_size=1).map(sorted).map(tuple),
+        noise=st.floats(0, 50),
+        balance=st.sampled_from(BALANCES),
+    ),
+    st.builds(Logic, gate=st.sampled_from(tuple(GATES)), noise=st.floats(0.01, 0.49)),
+    st.builds(
+        Csv,
+        path=st.text(min_size=1),
+        ignored=st.lists(st.text()).map(tuple).filter(lambda names: "label" not in names),
+    ),
     st.builds(ImageFolder, data_dir=st.text(min_size=1), skip_bad=st.booleans()),
     st.builds(TfdsImages, name=st.text(min_size=1).filter(lambda name: name not in DATASETS)),
 )

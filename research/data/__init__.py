@@ -6,8 +6,11 @@ for none of them are looked up in TensorFlow Datasets.
 """
 
 from research.data.base import Data
+from research.data.csv_table import Csv
 from research.data.digits import Digits
 from research.data.folder import ImageFolder
+from research.data.logic import Logic
+from research.data.playground import Playground
 from research.data.tfds_images import TfdsImages
 from research.records import table
 
