@@ -24,7 +24,7 @@ class Logic(Plane):
     name: str = "logic"
 
     gate: str = "xor"
-    """"and", "or" or "xor"."""
+    """One of "and", "or", "xor"."""
 
     points_per_corner: int = 50
     """Points around each of the four corners, in each split."""

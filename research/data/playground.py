@@ -25,8 +25,8 @@ class Playground(Plane):
     name: str = "playground"
 
     problem: str = "circle"
-    """"circle": blue within, orange around; "xor": blue where x1 and x2 have one
-    sign; "gauss": two clouds; "spiral": two arms."""
+    """What is drawn. "circle": blue within, orange around; "xor": blue where x1 and
+    x2 have one sign; "gauss": two clouds; "spiral": two arms."""
 
     num_points: int = 500
     """Points of both colours, over all splits."""
