@@ -162,7 +162,10 @@ def test_dry_run_shows_the_outputs_that_the_loss_needs(capsys):
             ["--config.model.name=cnn", "--config.model.stages=((4,),(4,),(4,),(4,))"],
             "images of 8×8 pixels are too small: 4 stages with pooling by 2 need at least 16×16",
         ),
-        (["--config.data.name=digit"], "Hanok itself has: digits, folder. Did you mean 'digits'?"),
+        (
+            ["--config.data.name=digit"],
+            "Hanok itself has: csv, digits, folder, logic, playground. Did you mean 'digits'?",
+        ),
         (["--config.data.name=fashion_mnst"], "Did you mean 'fashion_mnist'?"),
         (
             ["--config.data.name=mnist", "--config.data.data_dir=not_there"],
