@@ -12,6 +12,9 @@ from research import manifest, remote
 from research.errors import UserError, first_line, shortened
 from research.sharding import path_name
 
+IN_THE_MAKING = "orbax-checkpoint-tmp"
+"""Part of the names of folders that Orbax takes for unfinished and clears away."""
+
 
 def find(path: str | os.PathLike) -> remote.Path:
     """Returns the folder of an undamaged checkpoint.
@@ -33,6 +36,28 @@ def find(path: str | os.PathLike) -> remote.Path:
     if lines := manifest.damage(folder):
         raise UserError(f"checkpoint {folder} is damaged: {shortened(lines)}")
     return folder
+
+
+def is_committed(folder: remote.Path) -> bool:
+    """Whether a checkpoint's folder is there and counts."""
+    return (folder / manifest.COMMIT if remote.is_remote(folder) else folder).exists()
+
+
+def retract(folder: remote.Path, suffix: str) -> remote.Path:
+    """Returns where a checkpoint does not count, be it there or not yet; moves it if it is."""
+    if remote.is_remote(folder):
+        (folder / manifest.COMMIT).unlink(missing_ok=True)
+        return folder
+    place = folder.with_name(f"{folder.name}.{IN_THE_MAKING}-{suffix}")
+    return folder.rename(place) if folder.exists() else place
+
+
+def commit(place: remote.Path, folder: remote.Path) -> None:
+    """Lets a checkpoint count that is complete in the place that `retract` named."""
+    if remote.is_remote(folder):
+        (folder / manifest.COMMIT).write_text(f"Copied to {folder}")
+    else:
+        place.rename(folder)
 
 
 def read_arrays(

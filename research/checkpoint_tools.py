@@ -1,7 +1,7 @@
 """What can be done with the checkpoints of a work directory from outside of a run."""
 
 import dataclasses
-import shutil
+import os
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,8 @@ from research.errors import UserError, errors_of_disk, shortened
 from research.experiment import Experiment
 from research.records import difference, from_dict
 
-IN_THE_MAKING = "orbax-checkpoint-tmp"
-"""Part of the names of folders that Orbax takes for unfinished and clears away."""
 
-
-def open_checkpoints(path: str) -> tuple[workdir.Workdir, Checkpoints]:
+def open_checkpoints(path: str | os.PathLike) -> tuple[workdir.Workdir, Checkpoints]:
     """Opens the checkpoints of a work directory, to be read.
 
     Raises:
@@ -149,34 +146,23 @@ def copy(path: str, target: str, step: int | None = None, best: bool = False) ->
     to = workdir.open_workdir(target)
     copied = to.checkpoints / str(step)
     with to.sole_writer(), errors_of_disk("the copy", to.home):
-        if copied.exists():
+        if checkpoint_files.is_committed(copied):
             raise UserError(f"{copied} is there already")
         if not to.experiment.exists() and not to.checkpoints.exists():
             workdir.replace_file(to.experiment, files.experiment.read_text())
+            to.push()
         workdir.claim(to, experiment, fingerprint)
+        unfinished = checkpoint_files.retract(copied, "copy")
+        remote.remove(unfinished)
+        remote.copy(folder, unfinished, leave_out=(manifest.COMMIT,))
+        if lines := manifest.damage(unfinished):
+            raise UserError(f"the copy {unfinished} is damaged: {shortened(lines)}")
         if all(line["step"] < step for line in metrics.read(to.metrics)):
             kept = [line for line in metrics.read(files.metrics) if line["step"] <= step]
             metrics.rewrite(to.metrics, kept)
         to.push()
-        _copy_whole(folder, copied)
+        checkpoint_files.commit(unfinished, copied)
     return copied
-
-
-def _copy_whole(folder: remote.Path, target: remote.Path) -> None:
-    """Copies a checkpoint so that it is there whole or does not count."""
-    unfinished = target
-    if not remote.is_remote(target):  # in a bucket the mark of the commit, written last, does
-        unfinished = target.with_name(f"{target.name}.{IN_THE_MAKING}-copy")
-        shutil.rmtree(unfinished, ignore_errors=True)
-    names = remote.files_below(folder)
-    for name in sorted(names, key=lambda name: name in manifest.WRITTEN_AT_COMMIT):
-        (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("rb") as source, (unfinished / name).open("wb") as copied:
-            shutil.copyfileobj(source, copied)
-    if lines := manifest.damage(unfinished):
-        raise UserError(f"the copy {unfinished} is damaged: {shortened(lines)}")
-    if unfinished != target:
-        unfinished.rename(target)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +185,7 @@ def prune(path: str, keep: int) -> Pruned:
       UserError: if a run holds the directory, or no checkpoint is undamaged.
     """
     files, checkpoints = open_checkpoints(path)
-    with files.sole_writer():
+    with files.sole_writer(), errors_of_disk("what to keep", files.checkpoints):
         steps = checkpoints.steps()
         damaged = [step for step in steps if checkpoints.damage(step)]
         good = [step for step in steps if step not in damaged]
@@ -209,15 +195,6 @@ def prune(path: str, keep: int) -> Pruned:
         kept = sorted({*good[-keep:], *([best[0]] if best and best[0] in good else [])})
         removed = [step for step in good if step not in kept]
         for step in removed:
-            _remove(files.checkpoints / str(step))
+            # First of all a folder that is half removed must not count as a checkpoint.
+            remote.remove(checkpoint_files.retract(files.checkpoints / str(step), "pruned"))
     return Pruned(kept, removed, damaged)
-
-
-def _remove(folder: remote.Path) -> None:
-    """Removes a checkpoint; half removed it does not count as one."""
-    with errors_of_disk("what is to be removed", folder.parent):
-        if remote.is_remote(folder):
-            (folder / "commit_success.txt").unlink()
-            folder.rmtree()
-        else:
-            shutil.rmtree(folder.rename(folder.with_name(f"{folder.name}.{IN_THE_MAKING}-pruned")))

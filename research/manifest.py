@@ -21,7 +21,10 @@ NAME = "manifest.json"
 Leaves = dict[str, list]
 """Path of every array of a state -> [shape, dtype]."""
 
-WRITTEN_AT_COMMIT = ("_CHECKPOINT_METADATA", "commit_success.txt")
+COMMIT = "commit_success.txt"
+"""In a bucket, a folder counts as a checkpoint of Orbax once it holds this file."""
+
+WRITTEN_AT_COMMIT = ("_CHECKPOINT_METADATA", COMMIT)
 """Orbax's notes on the commit itself; they hold nothing of the state."""
 
 

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from etils import epath
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
+from research import remote
 from research.errors import LostProcessError, UserError, first_line
 from research.workdir import open_workdir
 
@@ -197,14 +197,14 @@ def _hear(key: str, speaker: int) -> Any:
         ) from error
 
 
-def _sign(roll: epath.Path, index: int) -> None:
+def _sign(roll: remote.Path, index: int) -> None:
     roll.mkdir(exist_ok=True)
     (roll / str(index)).write_text(f"{os.getpid()} on {socket.gethostname()}\n")
 
 
-def _missing(roll: epath.Path, cluster: Cluster) -> str:
+def _missing(roll: remote.Path, cluster: Cluster) -> str:
     """Names the processes that have not signed lately: those that wait sign every second."""
-    signed = {path.name: path.stat().mtime for path in roll.glob("*")}
+    signed = {path.name: remote.written_at(path) for path in roll.glob("*")}
     latest = signed.get(str(cluster.index), 0.0) - 10
     absent = [str(i) for i in range(cluster.count) if signed.get(str(i), 0.0) < latest]
     return f"; missing: process {', '.join(absent)} of {cluster.count}" if absent else ""

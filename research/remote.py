@@ -79,14 +79,40 @@ def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
+def written_at(path: Path) -> float:
+    """Returns when a file was written, in seconds since 1970."""
+    found = path.stat()
+    return found.mtime if is_remote(path) else found.st_mtime
+
+
+def copy(folder: Path, target: Path, leave_out: tuple[str, ...] = ()) -> None:
+    """Copies a folder file by file, from a disk or bucket to a disk or bucket.
+
+    Args:
+      folder: what is copied.
+      target: the new folder.
+      leave_out: relative paths that are not copied.
+    """
+    for name in files_below(folder):
+        if name in leave_out:
+            continue
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("rb") as source, (target / name).open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+
+
 def move(folder: Path, target: Path) -> None:
     """Moves a folder; in a bucket, file by file, so that all are there at least once."""
     if not is_remote(folder):
         folder.rename(target)
         return
-    for name in files_below(folder):
-        (folder / name).copy(target / name)
-    folder.rmtree()
+    copy(folder, target)
+    remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder, if it is there, with all that is in it."""
+    epath.Path(folder).rmtree(missing_ok=True)
 
 
 def open_store(folder: epath.Path) -> Any:
@@ -106,6 +132,8 @@ def errors_of_bucket(folder: epath.Path) -> Iterator[None]:
         raise
     except Exception as error:  # TensorStore tells them apart in words alone
         reason = first_line(error).split(" [")[0]
+        if isinstance(error, FileNotFoundError):  # gcsfs names the request alone
+            reason = "NOT_FOUND: no such bucket"
         remedy = next(text for sign, text in REMEDIES.items() if sign in reason)
         raise UserError(f"{folder} can't be used: {reason}\n{remedy}") from error
 

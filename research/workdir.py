@@ -10,8 +10,6 @@ import platform
 import tempfile
 from typing import Any
 
-from etils import epath
-
 import research
 from research import lock, remote
 from research.errors import UserError, errors_of_disk, first_line
@@ -67,9 +65,9 @@ class Workdir:
         return self.root / "lock"
 
     @property
-    def roll(self) -> epath.Path:
+    def roll(self) -> remote.Path:
         """Where the processes of a run sign; one file each."""
-        return epath.Path(self.home) / "processes"
+        return self.home / "processes"
 
     @property
     def metrics(self) -> pathlib.Path:
@@ -198,7 +196,8 @@ def read_experiment(workdir: Workdir) -> tuple[Experiment, str]:
     Raises:
       UserError: if the directory holds none, or its file is damaged.
     """
-    return read_recorded(workdir.experiment)
+    # Where people find it, which is what messages are to name.
+    return read_recorded(workdir.home / workdir.experiment.name)
 
 
 def read_recorded(path: remote.Path) -> tuple[Experiment, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from launch import cli
-from research import lease, remote
+from research import checkpoint_tools, lease, remote
 from research.checkpoints import Checkpoints
 from research.errors import UserError
 from research.metrics import read
@@ -94,7 +94,8 @@ def test_it_leaves_the_same_files(resumed, on_disk):
 
 def test_evaluate_reads_it(resumed):
     expected = json.loads(text(resumed[0], "summary.json"))["test"]
-    assert evaluate_checkpoint(resumed[0]).results["test"].as_dict() == expected
+    evaluated = evaluate_checkpoint(resumed[0])
+    assert evaluated.results["test"].as_dict(evaluated.class_names) == expected
 
 
 def test_another_run_begins_with_its_parameters(resumed, tmp_path):
@@ -154,6 +155,26 @@ def test_a_save_that_was_never_finished_does_not_count(two_checkpoints):
     assert Checkpoints(folder, read_only=True).newest_valid() == 2
 
 
+def test_checkpoints_are_copied_between_disk_and_bucket_verified_and_pruned(
+    resumed, bucket, on_disk, tmp_path
+):
+    path, copies = resumed[0], [str(tmp_path / "down"), f"{bucket}/runs/up", f"{bucket}/runs/over"]
+    for source, target in zip([path, str(on_disk), path], copies, strict=True):
+        checkpoint_tools.copy(source, target)
+        checkpoint_tools.copy(source, target, step=23 if source == path else 20)
+        assert list(checkpoint_tools.damages(target).values()) == [[], []]
+        assert (
+            checkpoint_tools.compare(
+                remote.locate(target) / "checkpoints" / "30", on_disk / "checkpoints" / "30"
+            ).arrays
+            == []
+        )
+        assert checkpoint_tools.list_all(target)[30].size > 10_000
+        assert checkpoint_tools.prune(target, keep=1).kept == [30]
+        assert list(checkpoint_tools.list_all(target)) == [30]
+        assert text(target, "metrics.jsonl") == text(on_disk, "metrics.jsonl")
+
+
 def test_two_processes_train_there(bucket):
     path = f"{bucket}/runs/two"
     with Pod(path, 2, *OPTIONS, "--config.mesh.mode=fsdp") as pod:
@@ -174,9 +195,15 @@ def test_a_second_writer_is_refused(bucket, monkeypatch):
     assert remote.files_below(remote.locate(path)) == []
 
 
-def test_a_bucket_that_does_not_exist_is_an_error_not_created():
+@pytest.mark.parametrize("use", [open_workdir, find_workdir])
+def test_a_bucket_that_does_not_exist_is_an_error_not_created(use):
     with pytest.raises(UserError, match=r"(?s)gs://nowhere/a can't be used: NOT_FOUND.*name right"):
-        open_workdir("gs://nowhere/a")
+        use("gs://nowhere/a")
+
+
+def test_a_folder_that_holds_no_run_is_an_error(bucket):
+    with pytest.raises(UserError, match="no file gs://bucket/b/experiment.json: is gs://bucket/b"):
+        evaluate_checkpoint(f"{bucket}/b")
 
 
 @pytest.mark.parametrize("status", [401, 403])
