@@ -92,9 +92,9 @@ class StopRequest:
         self._deadline = float("inf")
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-                    self._previous[number] = signal.signal(number, self._handle)
+            nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            for number in (signal.SIGINT, signal.SIGTERM, *([] if nohup else [signal.SIGHUP])):
+                self._previous[number] = signal.signal(number, self._handle)
         else:
             logging.getLogger(__name__).warning(
                 "not in the main thread: SIGINT and SIGTERM will not stop and save this run, "

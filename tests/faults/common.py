@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,9 +25,6 @@ OVERRIDES = [
     "--config.checkpoint.every_steps=20",
     "--config.optimizer.ema_decay=0.9",
 ]
-INTERVAL = 20
-"""Steps between two checkpoints."""
-
 PATIENCE = 300.0
 """Seconds after which a process that has not ended counts as hanging."""
 
@@ -212,6 +210,7 @@ def _main(command: str, argv: list[str], fault: Callable | None, output: pathlib
 
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(output / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     if fault:
         fault()
     main = importlib.import_module(command).main

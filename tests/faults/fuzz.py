@@ -160,8 +160,9 @@ def _write_images(folder: pathlib.Path, seed: int) -> list[pathlib.Path]:
 
 def _open(data, table: common.Table, victim: str, expected: str = "") -> None:
     try:
-        dataset = open_dataset(data)
-        dataset.read_test()
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own words
+            dataset = open_dataset(data)
+            dataset.read_test()
     except UserError as error:
         named = victim in str(error) or "damaged" in str(error)
         table.outcomes["refused, file named" if named else "refused"] += 1

@@ -8,59 +8,81 @@ import time
 
 from tests.faults import common
 
+INTERVAL = 100
+"""Steps between two checkpoints: some of the kills are to fall between two saves."""
+
 
 def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table:
-    """Kills one training `rounds` times, lets it end, and compares the result."""
+    """Kills one training `rounds` times, lets it end, and compares the result.
+
+    A run repeats the steps since its newest complete checkpoint: at most an
+    interval, and where a save was in flight when it was killed, which is lost
+    with it, the interval before that, too.
+    """
     table = common.Table("SIGKILL at random moments")
     draw = random.Random(seed)
     # Long enough that the run does not end before the storm, and with one
     # checkpoint alone, so that none stands behind the newest.
-    overrides = (f"--config.steps={2 * common.INTERVAL * rounds}", "--config.checkpoint.keep=1")
-    path, steps = folder / "run", folder / "steps"
-    most, interrupted = {False: 0, True: 0}, 0
-    reached = 0
+    overrides = (
+        f"--config.steps={2 * INTERVAL * rounds}",
+        f"--config.checkpoint.every_steps={INTERVAL}",
+        "--config.checkpoint.keep=1",
+        # Else a checkpoint is saved whenever one is the best so far.
+        "--config.evaluation.every_epochs=1000",
+    )
+    path, notes = folder / "run", folder / "notes"
+    notes.mkdir()
+    repeated = {False: 0, True: 0}
     for _ in range(rounds):
-        process = common.Process(path, *overrides, fault=functools.partial(record_steps, steps))
-        _wait(process, draw)
+        process = common.Process(path, *overrides, fault=functools.partial(take_notes, notes))
+        _wait(process, notes, draw)
         process.kill()
         if process.ended().code == 0:
             table.outcomes["ended before the kill"] += 1
             break
-        reached = max(reached, _last(steps))
-        saved = max(common.complete(path), default=0)
-        saving = any((path / "checkpoints").glob("*-tmp*"))
-        interrupted += saving
-        most[saving] = max(most[saving], reached - saved)
-        training = "compiled" in process.output()
-        table.outcomes["while training" if training else "before that"] += 1
-        resumed = re.search(r"resuming after step (\d+)", process.output())
-        if training and resumed and int(resumed[1]) > saved:
-            table.wrong.append(f"step {resumed[1]} had been saved, and is lost")
+        found = re.search(r"resuming after step (\d+)", process.output())
+        resumed = int(found[1]) if found else 0
+        reached, saved = _last(notes / "steps"), max(common.complete(path), default=0)
+        begun = max(_last(notes / "saves"), resumed)
+        in_flight = begun > saved
+        repeated[in_flight] = max(repeated[in_flight], reached - saved)
+        if reached - begun > INTERVAL or begun - saved > INTERVAL or resumed > saved:
+            table.wrong.append(
+                f"resumed at {resumed}, killed at {reached} with the save of {begun} begun and "
+                f"that of {saved} complete"
+            )
+        if "compiled" not in process.output():
+            table.outcomes["while starting"] += 1
+        else:
+            table.outcomes["with a save in flight" if in_flight else "between two saves"] += 1
     ended = common.finish(path, *overrides)
     expected = common.undisturbed(*overrides)
     table.wrong += [str(ended)] if ended.code else common.differences(expected, path)
-    # What is being written when the process is killed is lost with it.
-    for saving, bound in ((False, common.INTERVAL), (True, 2 * common.INTERVAL)):
-        if most[saving] > bound:
-            table.wrong.append(f"{most[saving]} steps repeated (a save in flight: {saving})")
     table.note = (
-        f"at a save interval of {common.INTERVAL} steps at most {most[False]} were repeated, "
-        f"{most[True]} where a save was in flight ({interrupted} times)"
+        f"saved every {INTERVAL} steps, at most {repeated[False]} steps were repeated, "
+        f"{repeated[True]} where a save was in flight"
     )
     return table
 
 
-def record_steps(path: pathlib.Path) -> None:
-    """Has a run note each step that it begins, such that a kill loses none."""
+def take_notes(folder: pathlib.Path) -> None:
+    """Has a run note each step that it begins and each save, so that a kill loses none."""
     from research import training
+    from research.checkpoints import Checkpoints
 
-    original, file = training.train_batch, path.open("ab", buffering=0)
+    steps, saves = ((folder / name).open("wb", buffering=0) for name in ("steps", "saves"))
+    original_batch, original_save = training.train_batch, Checkpoints.save
 
     def train_batch(split, global_batch_size, seed, step, sharding):
-        file.write(step.to_bytes(8, "big"))
-        return original(split, global_batch_size, seed, step, sharding)
+        steps.write(step.to_bytes(8, "big"))
+        return original_batch(split, global_batch_size, seed, step, sharding)
 
-    training.train_batch = train_batch
+    def save(self, step, state, score=None):
+        self.wait()  # as `save` does, so that what is noted is the save that begins
+        saves.write(step.to_bytes(8, "big"))
+        return original_save(self, step, state, score)
+
+    training.train_batch, Checkpoints.save = train_batch, save
 
 
 def _last(path: pathlib.Path) -> int:
@@ -68,11 +90,13 @@ def _last(path: pathlib.Path) -> int:
     return int.from_bytes(data[-8:], "big")
 
 
-def _wait(process: common.Process, draw: random.Random) -> None:
+def _wait(process: common.Process, notes: pathlib.Path, draw: random.Random) -> None:
     """Waits for a random moment: of the start, or of the first steps and saves."""
     if draw.random() < 0.2:
         time.sleep(draw.uniform(0, 1.5))
         return
-    while process.alive() and "compiled" not in process.output():
-        time.sleep(0.002)
-    time.sleep(draw.uniform(0, 0.25))
+    process.wait_for("compiled")
+    last = _last(notes / "steps") + draw.randrange(3 * INTERVAL)
+    while process.alive() and _last(notes / "steps") < last:
+        time.sleep(0.001)
+    time.sleep(draw.uniform(0, 0.05))
