@@ -65,4 +65,4 @@ def test_each_device_holds_its_share_of_parameters_and_optimizer_state(found, mo
     for part in ("params", "opt_state"):
         whole, held = np.sum([sizes[name] for name in sizes if name.startswith(part)], axis=0)
         # Biases and scales, which are small, stay whole.
-        assert share <= held / whole < share + 0.03
+        assert share <= held / whole < 1.3 * share

@@ -266,7 +266,7 @@ def test_other_signals_are_heeded_like_ctrl_c(cloud, number):
     running = cloud.start()
     wait_until(lambda: (cloud.folder / "order").exists())
     running.send_signal(number)
-    assert "SIGTERM: leaving" in running.communicate(timeout=60)[0]
+    assert f"{number.name}: leaving" in running.communicate(timeout=60)[0]
     assert running.returncode == 75 and cloud.is_empty
 
 
