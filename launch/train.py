@@ -2,6 +2,7 @@
 
     python -m launch.train --config=configs/digits_mlp.py --workdir=runs/a
     python -m launch.train --config.optimizer.learning_rate=3e-3 --workdir=runs/b
+    python -m launch.train --restore_from=runs/a/checkpoints/500 --workdir=runs/c
 
 Exit codes: 0 finished, 2 bad input, 3 loss or gradient not finite, 75 stopped
 with the state saved (by SIGINT, SIGTERM, SIGHUP, the notice of a preemption on

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tests.faults import common
 
+REFUSED = "refused in one message"
 SIZES = ("8k", "50k", "100k", "150k", "200k", "250k", "300k", "400k")
 """Of file systems that are full before the first save, while it is written, after it."""
 
@@ -24,10 +25,9 @@ def failing_disks(folder: pathlib.Path, sizes=SIZES) -> common.Table:
         ("hung", "has not ended after 1 s; does the disk answer?"),
     ):
         ended = common.finish(folder / name, fault=functools.partial(fail, name))
-        table.demand(ended.refused(promised), f"{name}: refused", str(ended))
+        table.demand(ended.refused(promised), REFUSED, f"{name}: {ended}")
         slowest = max(slowest, ended.seconds)
-    common.resume(table, folder / "full", "resumed with room again, same result")
-    common.resume(table, folder / "hung", "resumed on a disk that answers, same result")
+        common.resume(table, folder / name, "resumed on a sound disk, same result")
     mounts = {f"full at {size}": f"size={size}" for size in sizes}
     for name, options in {**mounts, "read-only": "ro"}.items():
         with _mounted(folder / name.replace(" ", "-"), options) as mounted:
@@ -35,7 +35,7 @@ def failing_disks(folder: pathlib.Path, sizes=SIZES) -> common.Table:
                 table.outcomes["no right to mount here"] += 1
                 continue
             ended = common.finish(mounted / "run")
-            table.demand(ended.refused(str(mounted)), f"{name}: refused", str(ended))
+            table.demand(ended.refused(str(mounted)), REFUSED, f"{name}: {ended}")
             slowest = max(slowest, ended.seconds)
     table.note = f"ended at most {slowest:.0f} s after the start"
     return table

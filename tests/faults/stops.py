@@ -14,6 +14,8 @@ from tests.faults import common
 PHASES = ("import", "data", "compile", "train", "eval", "save", "commit")
 REASONS = ("SIGINT", "SIGHUP", "notice", "max_minutes", "SIGINT twice")
 
+SAVED, LEFT = "saved and left with code 75", "left at once with code 130"
+
 
 def sigterm_matrix(folder: pathlib.Path, phases=PHASES) -> common.Table:
     """Stops a run by SIGTERM in each phase, resumes it, and compares the result."""
@@ -23,10 +25,10 @@ def sigterm_matrix(folder: pathlib.Path, phases=PHASES) -> common.Table:
         path = folder / phase
         if phase == "import":
             code = _stopped_while_importing(path)
-            table.demand(code == cli.STOPPED, f"{phase}: code 75", str(code))
+            table.demand(code == cli.STOPPED, SAVED, f"{phase}: code {code}")
         else:
             ended = common.finish(path, fault=functools.partial(send, phase, signal.SIGTERM))
-            table.demand(ended.code == cli.STOPPED, f"{phase}: code 75", str(ended))
+            table.demand(ended.code == cli.STOPPED, SAVED, f"{phase}: {ended}")
             slowest = max(slowest, ended.seconds)
         common.resume(table, path, "resumed, same result")
     table.note = f"ended at most {slowest:.0f} s after the start"
@@ -48,7 +50,9 @@ def other_reasons(folder: pathlib.Path, reasons=REASONS) -> common.Table:
         ended = common.finish(path, *overrides, fault=fault)
         said = f"stopped by {promised}" if promised else ""
         table.demand(
-            ended.code == code and said in ended.output, f"{reason}: code {code}", str(ended)
+            ended.code == code and said in ended.output,
+            SAVED if code == cli.STOPPED else LEFT,
+            f"{reason}: {ended}",
         )
         common.resume(table, path, "resumed, same result")
     return table
