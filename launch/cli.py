@@ -46,10 +46,7 @@ def run(main: Callable[[list[str]], int]) -> None:
     # is mapped into memory was cut.
     faulthandler.enable()
     code = guarded(main, sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except OSError:  # whoever read what we print has gone, as `head` or a terminal does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _flush()
     sys.exit(code)
 
 
@@ -63,9 +60,22 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         return 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, HungError | LostProcessError):
+        if isinstance(error, HungError | LostProcessError) and not _in_notebook():
+            _flush()
             os._exit(BAD_INPUT)  # what does not answer would hold up any other exit
         return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:  # whoever read what we print has gone, as `head` or a terminal does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a notebook's, and not ours to end."""
+    return hasattr(builtins, "__IPYTHON__")
 
 
 def _pass_over_abandoned_writes(unraisable) -> None:
@@ -123,7 +133,7 @@ class StopRequest:
     def _handle(self, number, frame) -> None:
         del frame
         if number == signal.SIGINT and self._reason == "SIGINT":
-            if hasattr(builtins, "__IPYTHON__"):
+            if _in_notebook():
                 raise KeyboardInterrupt
             os.write(2, b"interrupted; the same command resumes from the last checkpoint\n")
             os._exit(INTERRUPTED)

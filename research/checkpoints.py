@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 
 from research import manifest, processes, remote
 from research.errors import (
+    FailedSaveError,
     HungError,
     UserError,
     errors_of_disk,
@@ -173,7 +174,8 @@ class Checkpoints:
           score: its score, if it is the best so far.
 
         Raises:
-          UserError: if an earlier save has failed, or the step is not a later one.
+          UserError: if the step is not a later one.
+          FailedSaveError: if this or an earlier save has failed.
           HungError: if an earlier save does not end.
         """
         self.wait()
@@ -184,14 +186,14 @@ class Checkpoints:
                 f"{latest}. Is another run using this work directory?"
             )
         self._being_saved = _Saving(step, score, manifest.describe_leaves(state))
-        with errors_of_disk("a checkpoint", self._directory, Exception):
+        with errors_of_disk("a checkpoint", self._directory, Exception, FailedSaveError):
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
 
     def wait(self) -> None:
         """Returns once all saves are on the disk.
 
         Raises:
-          UserError: if one has failed.
+          FailedSaveError: if one has failed.
           HungError: if one does not end.
         """
         failures: list[BaseException] = []
@@ -214,7 +216,7 @@ class Checkpoints:
                 f"{self._timeout:.0f} s; does the disk answer? The same command resumes from "
                 "the last complete checkpoint"
             )
-        with errors_of_disk("a checkpoint", self._directory, Exception):
+        with errors_of_disk("a checkpoint", self._directory, Exception, FailedSaveError):
             if failures:
                 raise failures[0]
 

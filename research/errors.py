@@ -22,6 +22,10 @@ class HungError(UserError):
     """Something outside, such as a disk, does not answer; its thread can't be ended."""
 
 
+class FailedSaveError(HungError):
+    """A save failed; what Orbax began beside it may wait for minutes, and can't be ended."""
+
+
 class LostProcessError(UserError):
     """Another process of the run is missing; this one can't leave in good order either."""
 
@@ -32,7 +36,10 @@ class DivergedError(UserError):
 
 @contextlib.contextmanager
 def errors_of_disk(
-    what: str, folder: os.PathLike, kinds: type[Exception] = OSError
+    what: str,
+    folder: os.PathLike,
+    kinds: type[Exception] = OSError,
+    raised: type[UserError] = UserError,
 ) -> Iterator[None]:
     """Turns what a full or failing disk raises into an error that says what to do.
 
@@ -40,6 +47,7 @@ def errors_of_disk(
       what: what is written.
       folder: where it is written to.
       kinds: the class of the exceptions meant.
+      raised: the class of the error.
     """
     try:
         yield
@@ -47,7 +55,7 @@ def errors_of_disk(
         raise
     except kinds as error:
         reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(
+        raise raised(
             f"{what} could not be written to {folder}: {reason}\nMake room or grant access there; "
             "the same command then goes on from the last complete checkpoint"
         ) from error

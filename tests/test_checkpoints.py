@@ -122,12 +122,3 @@ def test_another_state_is_refused_with_the_leaves_that_differ(folder, change, li
         checkpoints.restore(1, change(shapes()))
     listed = str(error.value).split("\n")[1:-1]
     assert listed == [f"  {line}" for line in lines]
-
-
-def test_a_save_that_fails_is_an_error_before_it_is_relied_on(folder):
-    checkpoints = Checkpoints(folder)
-    shutil.rmtree(folder)
-    folder.write_text("a file where the folder was")
-    with pytest.raises(UserError, match="could not be written to"):
-        checkpoints.save(1, state(1))
-        checkpoints.wait()

@@ -25,7 +25,7 @@ OVERRIDES = [
     "--config.checkpoint.every_steps=20",
     "--config.optimizer.ema_decay=0.9",
 ]
-PATIENCE = 300.0
+PATIENCE = 120.0
 """Seconds after which a process that has not ended counts as hanging."""
 
 

@@ -17,16 +17,19 @@ SIZES = ("8k", "50k", "100k", "150k", "200k", "250k", "300k", "400k")
 
 
 def failing_disks(folder: pathlib.Path, sizes=SIZES) -> common.Table:
-    """Trains where files can't grow, on full and read-only mounts, with a save that hangs."""
+    """Trains where files can't grow or folders vanish, on full and read-only mounts."""
     table = common.Table("failing disks")
     slowest = 0.0
     for name, promised in (
         ("full", "could not be written to"),
+        ("gone", "could not be written to"),
         ("hung", "has not ended after 1 s; does the disk answer?"),
     ):
         ended = common.finish(folder / name, fault=functools.partial(fail, name))
         table.demand(ended.refused(promised), REFUSED, f"{name}: {ended}")
         slowest = max(slowest, ended.seconds)
+        if name == "gone":
+            _put_back(folder / name)
         common.resume(table, folder / name, "resumed on a sound disk, same result")
     mounts = {f"full at {size}": f"size={size}" for size in sizes}
     for name, options in {**mounts, "read-only": "ro"}.items():
@@ -54,12 +57,23 @@ def fail(how: str) -> None:
         if len(saves) == 3 and how == "full":
             # No file may grow beyond this from now on: what a quota does.
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        if len(saves) == 3 and how == "gone":
+            self.wait()
+            directory = pathlib.Path(self._directory)
+            directory.rename(directory.with_name("elsewhere"))
+            directory.write_text("a file where the folder was")
         if len(saves) == 3 and how == "hung":
             self._timeout = 1.0
             manifest.write = lambda *_: time.sleep(3600)
         return original(self, step, state, score)
 
     Checkpoints.save = save
+
+
+def _put_back(path: pathlib.Path) -> None:
+    """Undoes what `fail` did to the checkpoints."""
+    (path / "checkpoints").unlink()
+    (path / "elsewhere").rename(path / "checkpoints")
 
 
 @contextlib.contextmanager
