@@ -260,7 +260,7 @@ def test_muon_is_orthogonalised_momentum_for_hidden_kernels_and_adam_for_the_res
     assert_equal(found, transcription(make_rule, learning_rate=LEARNING_RATE), atol=1e-10)
 
 
-@pytest.mark.parametrize("shape", [(30, 20), (20, 30), (3, 3, 4, 8)])
+@pytest.mark.parametrize("shape", [(20, 30), (3, 3, 4, 8)])
 def test_muon_brings_all_singular_values_near_one(shape):
     params = {"conv_0": {"kernel": jnp.ones(shape)}, "logits": {"kernel": jnp.ones(shape)}}
     gradient = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(0), leaf.shape), params)
