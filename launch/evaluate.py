@@ -3,6 +3,7 @@
     python -m launch.evaluate --workdir=runs/a
     python -m launch.evaluate --workdir=runs/a --best --split=validation
     python -m launch.evaluate --workdir=runs/a --dropout_samples=50
+    python -m launch.evaluate --workdir=runs/a --tta=flip
 
 Prints accuracy, loss and the confusion matrix. Exit codes: 0 done, 2 bad input.
 """
@@ -11,6 +12,7 @@ from absl import flags
 
 from launch import cli, platforms
 from launch.flags import parse
+from research.augmentation import TTA
 from research.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -29,9 +31,9 @@ def main(argv: list[str]) -> int:
     from research.restoring import evaluate_checkpoint
 
     enable_compilation_cache()
-    evaluated = evaluate_checkpoint(
-        values.workdir, values.split, values.step, values.best, values.dropout_samples
-    )
+    changes = {name: getattr(values, name) for name in ("dropout_samples", "tta")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    evaluated = evaluate_checkpoint(values.workdir, values.split, values.step, values.best, changes)
     for name, result in evaluated.results.items():
         print(
             f"step {evaluated.step}  {name}  accuracy {result.accuracy:.4f}  "
@@ -54,6 +56,13 @@ def _define(values: flags.FlagValues) -> None:
         None,
         "dropout masks to average predictions over; as in training unless given",
         lower_bound=0,
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "tta",
+        None,
+        TTA,
+        "views of each image to average predictions over; as in training unless given",
         flag_values=values,
     )
     flags.DEFINE_enum("split", "test", SPLITS, "what to evaluate on", flag_values=values)

@@ -9,6 +9,7 @@ so that models and steps are written once.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 NAME = "data"
@@ -50,3 +51,22 @@ def rows(draw, shape: tuple[int, ...]) -> jax.Array:
     drawn = draw((size * parts(), *shape[1:]))
     # Only these rows are computed: the compiler fuses the draw into the slice.
     return lax.dynamic_slice_in_dim(drawn, lax.axis_index(NAME) * size, size) if name() else drawn
+
+
+def positions(size: int) -> jax.Array:
+    """Returns where this part's examples stand in the global batch, int32 [size]."""
+    return jnp.arange(size) + (lax.axis_index(NAME) * size if name() else 0)
+
+
+def successors(rows_of_part: jax.Array) -> jax.Array:
+    """Returns of each row the one after it in the global batch, of the last the first.
+
+    Batches are drawn in random order, so that this pairs examples at random.
+    """
+    if not name():
+        return jnp.roll(rows_of_part, -1, axis=0)
+    count = parts()
+    first_of_next = lax.ppermute(
+        rows_of_part[:1], NAME, [((part + 1) % count, part) for part in range(count)]
+    )
+    return jnp.concatenate([rows_of_part[1:], first_of_next])

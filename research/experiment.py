@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 
+from research.augmentation import TTA, Augmentation
 from research.data import DATASETS, Data, TfdsImages
 from research.errors import UserError
 from research.models import MODELS, Model
@@ -42,6 +43,11 @@ class Evaluation(Record):
     test_checkpoint: str = "last"
     """Which parameters the test split is measured with: "last" or "best"."""
 
+    tta: str = "none"
+    """Views of each image over which the predicted probabilities are averaged, also
+    on test: "none", "flip" (as it is and mirrored) or "flip_shift" (both, also moved
+    by a pixel up, down, left and right)."""
+
     patience: int = 0
     """Evaluations without a new best after which training stops early; 0: never."""
 
@@ -64,6 +70,7 @@ class Evaluation(Record):
             f"{path}.test_checkpoint",
             f"takes 'last' or 'best', not {self.test_checkpoint!r}",
         )
+        require_known(self.tta, TTA, f"{path}.tta")
 
 
 @record
@@ -197,7 +204,7 @@ class Experiment(Record):
     """Names the default work directory, runs/NAME."""
 
     seed: int = 0
-    """Decides initial parameters, batch order and dropout."""
+    """Decides initial parameters, batch order, augmentation and dropout."""
 
     epochs: float = 10.0
     """Passes over the training split; ignored where `steps` is given."""
@@ -209,6 +216,7 @@ class Experiment(Record):
     """Examples per training step, over all devices."""
 
     data: Data = choice(DATASETS, "digits", otherwise=TfdsImages)
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     model: Model = choice(MODELS, "mlp")
     loss: Loss = choice(LOSSES, "softmax_cross_entropy")
     optimizer: Optimizer = choice(OPTIMIZERS, "adam")
@@ -227,6 +235,18 @@ class Experiment(Record):
             f"must be positive, not {self.epochs} (or give {path}.steps)",
         )
         require(self.global_batch_size >= 1, f"{path}.global_batch_size", "must be at least 1")
+        for name in self.augmentation.mixing():
+            where = f"{path}.augmentation.{name}"
+            require(
+                self.global_batch_size > 1,
+                where,
+                "mixes the examples of a batch, of which there is only one",
+            )
+            require(
+                self.loss.takes_shares,
+                where,
+                f"gives shares of classes, but the loss {self.loss.name!r} takes classes alone",
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,8 @@ class Loss(Record):
 
     name: str
 
+    takes_shares = True  # of classes, as targets between 0 and 1
+
     label_smoothing: float = 0.0
     """Share of each target that is spread over all classes (arXiv:1512.00567)."""
 
@@ -46,6 +48,9 @@ class Loss(Record):
 
     def pool(self, outputs: "jax.Array") -> "jax.Array":
         """Returns outputs that say the mean prediction of several.
+
+        Of probabilities, where outputs say them, not of logits: what is predicted is
+        then a mixture, whose loss is at most the mean of the losses.
 
         Args:
           outputs: float32 [samples, batch, outputs].
@@ -177,6 +182,7 @@ class PerceptronCriterion(OneForTwo):
     """
 
     name: str = "perceptron"
+    takes_shares = False
 
     def measure(self, outputs, targets):
         error = (outputs > 0) - _of_outputs(targets, outputs)
@@ -198,7 +204,8 @@ class Objective(NamedTuple):
     """A loss of labels that tell so many classes apart.
 
     Throughout, `outputs` are the model's, float32 [batch, num_outputs], and
-    `labels` are int32 [batch] in [0, num_classes).
+    `labels` are int32 [batch] in [0, num_classes), or where examples are mixed the
+    shares of the classes, float32 [batch, num_classes].
     """
 
     loss: Loss
@@ -214,9 +221,10 @@ class Objective(NamedTuple):
         import jax.numpy as jnp
         import optax
 
-        targets = optax.losses.smooth_labels(self._targets(labels), self.loss.label_smoothing)
-        losses, weights = self.loss.minimized(outputs, targets), self.loss.class_weights
-        return losses * jnp.asarray(weights)[labels] if weights else losses
+        targets, weights = self._targets(labels), self.loss.class_weights
+        smooth = optax.losses.smooth_labels(targets, self.loss.label_smoothing)
+        losses = self.loss.minimized(outputs, smooth)
+        return losses * (targets * jnp.asarray(weights)).sum(axis=-1) if weights else losses
 
     def evaluate(self, outputs: "jax.Array", labels: "jax.Array") -> "jax.Array":
         """Returns what evaluation reports, of each example, float32 [batch]."""
@@ -230,9 +238,16 @@ class Objective(NamedTuple):
         """Returns the classes that the outputs say, int32 [batch]."""
         return self.loss.predict(outputs)
 
+    def correct(self, outputs: "jax.Array", labels: "jax.Array") -> "jax.Array":
+        """Whether the outputs say the class, of several the one with most, bool [batch]."""
+        classes = labels if labels.ndim == 1 else labels.argmax(axis=-1)
+        return self.predict(outputs) == classes
+
     def _targets(self, labels):
         import jax
 
+        if labels.ndim > 1:
+            return labels
         return jax.nn.one_hot(labels, self.num_classes)
 
 

@@ -1,6 +1,8 @@
 """Reading a run back from its work directory."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
@@ -33,7 +35,10 @@ class Evaluated:
 
 
 def restore(
-    path: str, step: int | None = None, best: bool = False, dropout_samples: int | None = None
+    path: str,
+    step: int | None = None,
+    best: bool = False,
+    evaluation_changes: Mapping[str, Any] | None = None,
 ) -> Restored:
     """Restores a checkpoint of a work directory onto the devices at hand.
 
@@ -41,18 +46,15 @@ def restore(
       path: the work directory; only read.
       step: which checkpoint; the newest unless given.
       best: the best one by validation instead.
-      dropout_samples: in place of the experiment's, for evaluation.
+      evaluation_changes: fields of `Evaluation` in place of the experiment's.
 
     Raises:
       UserError: if there is no such checkpoint, or it can't be restored.
     """
     files = workdir.find_workdir(path)
     experiment, _ = workdir.read_experiment(files)
-    if dropout_samples is not None:
-        evaluation_options = dataclasses.replace(
-            experiment.evaluation, dropout_samples=dropout_samples
-        )
-        experiment = dataclasses.replace(experiment, evaluation=evaluation_options)
+    evaluation_options = dataclasses.replace(experiment.evaluation, **(evaluation_changes or {}))
+    experiment = dataclasses.replace(experiment, evaluation=evaluation_options)
     checkpoints = Checkpoints(files.checkpoints, read_only=True)
     step = checkpoints.pick(step, best)
     experiment = fitted(experiment)
@@ -76,10 +78,10 @@ def evaluate_checkpoint(
     split: str = "test",
     step: int | None = None,
     best: bool = False,
-    dropout_samples: int | None = None,
+    evaluation_changes: Mapping[str, Any] | None = None,
 ) -> Evaluated:
     """Evaluates a checkpoint on "train", "validation" or "test"; see `restore`."""
-    restored = restore(path, step, best, dropout_samples)
+    restored = restore(path, step, best, evaluation_changes)
     return Evaluated(
         restored.step,
         restored.dataset.class_names,

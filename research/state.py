@@ -146,6 +146,11 @@ def dropout_key(seed: jax.Array, step: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), step)
 
 
+def augmentation_key(seed: jax.Array, step: jax.Array) -> jax.Array:
+    """The key of the augmentation of one training step (counted from 0)."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 2), step)
+
+
 def averaged(state: TrainState) -> TrainState:
     """Returns the state with the averaged parameters in place of the last ones."""
     return state.replace(params=state.average)

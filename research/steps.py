@@ -12,13 +12,24 @@ import jax.numpy as jnp
 import optax
 
 from research import batch_axis
-from research.experiment import Experiment, Timetable
+from research.augmentation.apply import augment
+from research.augmentation.options import check_images
+from research.augmentation.views import views
+from research.experiment import Evaluation, Experiment, Timetable
 from research.models.network import Network, network
 from research.objectives import Objective, objective
 from research.optimizers.base import Optimizer
 from research.optimizers.chain import Chain, make_chain
 from research.paths import path_name
-from research.state import Interval, Normalization, Skips, TrainState, dropout_key, init_state
+from research.state import (
+    Interval,
+    Normalization,
+    Skips,
+    TrainState,
+    augmentation_key,
+    dropout_key,
+    init_state,
+)
 
 Batch = dict[str, jax.Array]
 """A batch: "input", uint8 [batch, height, width, channels] of images or float32
@@ -66,10 +77,13 @@ def make_steps(
         use them.
 
     Raises:
-      UserError: if the model can't take inputs of this shape, or an option of the
-        optimizer or the loss doesn't fit the parameters or the classes.
+      UserError: if the model or an augmentation can't take inputs of this shape, or an
+        option of the optimizer or the loss doesn't fit the parameters or the classes.
     """
     experiment.model.check_input(input_shape)
+    experiment.augmentation.check_input(input_shape)
+    if experiment.evaluation.tta != "none":
+        check_images(input_shape, "config.evaluation.tta")
     options = experiment.optimizer
     goal = objective(experiment.loss, num_classes)
     net = network(experiment.model, goal.num_outputs, options.frozen)
@@ -86,10 +100,13 @@ def make_steps(
         )
 
     def train_step(state: TrainState, batch: Batch):
+        key = augmentation_key(state.seed, state.step)
+        white = experiment.data.white
+        batch = augment(experiment.augmentation, key, batch, num_classes, white)
         return _train_step(net, chain, goal, in_use, options, timetable.log_every, state, batch)
 
     def eval_step(state: TrainState, batch: Batch):
-        return _eval_step(net, goal, in_use, experiment.evaluation.dropout_samples, state, batch)
+        return _eval_step(net, goal, in_use, experiment.evaluation, state, batch)
 
     parameters = jax.tree.leaves_with_path(jax.eval_shape(init).params)
     options.check_paths([path_name(path) for path, _ in parameters])
@@ -115,7 +132,7 @@ def _train_step(
         )
         with jax.named_scope("loss"):
             loss = goal.train(outputs, batch["label"]).mean()
-        return loss, (goal.predict(outputs) == batch["label"], batch_stats)
+        return loss, (goal.correct(outputs, batch["label"]), batch_stats)
 
     def loss_and_gradient(params):
         (loss, aux), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
@@ -205,18 +222,24 @@ def _eval_step(
     net: Network,
     goal: Objective,
     in_use: Callable[[Any], Any],
-    dropout_samples: int,
+    options: Evaluation,
     state: TrainState,
     batch: Batch,
 ) -> dict[str, jax.Array]:
     variables = {"params": in_use(state.params), "batch_stats": state.batch_stats}
-    x = state.normalization(batch["input"])
-    if dropout_samples:
-        keys = jax.random.split(dropout_key(state.seed, state.step), dropout_samples)
-        # One after the other: all at once would need their memory at once.
-        outputs = goal.pool(jax.lax.map(lambda key: net.sample(variables, x, key), keys))
+
+    # Views and samples one after the other: all at once would need their memory at once.
+    def predict(inputs):
+        x = state.normalization(inputs)
+        if not options.dropout_samples:
+            return net.apply(variables, x)
+        keys = jax.random.split(dropout_key(state.seed, state.step), options.dropout_samples)
+        return goal.pool(jax.lax.map(lambda key: net.sample(variables, x, key), keys))
+
+    if options.tta == "none":
+        outputs = predict(batch["input"])
     else:
-        outputs = net.apply(variables, x)
+        outputs = goal.pool(jax.lax.map(predict, views(options.tta, batch["input"])))
     losses = goal.evaluate(outputs, batch["label"])
     # A select, not a product: a padded example may give any number, also NaN.
     loss = jnp.where(batch["mask"], losses, 0.0).sum()

@@ -312,6 +312,7 @@ def test_components_are_found_at_every_depth():
     }
     assert found == {
         "data": "digits",
+        "augmentation.policy": "none",
         "model": "mlp",
         "loss": "softmax_cross_entropy",
         "optimizer": "adam",

@@ -27,6 +27,14 @@ FUNCTION = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 
+AUGMENTATION = re.compile(
+    r"^## To add an augmentation\n\n"
+    r"One function in `(?P<path>\S+)`:\n\n```python\n(?P<code>.*?)```\n\n"
+    r"and one line in the record of `(?P<record>\S+)`, above `(?P<next>\w+)`[^\n]*:\n\n"
+    r"```python\n(?P<line>[^\n]*\n)```",
+    re.DOTALL | re.MULTILINE,
+)
+
 OPTIONS = {
     "a model": ["--config.model.name=bottleneck", "--config.model.width=32"],
     "a data set": ["--config.data.name=wine", "--config.global_batch_size=32"],
@@ -74,3 +82,13 @@ def test_following_the_recipe_adds_an_activation(tmp_path):
     head, table = file.read_text().split(f"{recipe['table']} = {{\n")
     file.write_text(f"{head}{recipe['code']}\n\n{recipe['table']} = {{\n{recipe['line']}{table}")
     assert accuracy_of_training(tmp_path, "--config.model.activation=mish") > 0.95
+
+
+def test_following_the_recipe_adds_an_augmentation(tmp_path):
+    recipe = AUGMENTATION.search((ROOT / "WORKSPACE.md").read_text())
+    copy_house(tmp_path)
+    functions, record = tmp_path / recipe["path"], tmp_path / recipe["record"]
+    functions.write_text(f"{functions.read_text()}\n\n{recipe['code']}")
+    before, after = record.read_text().split(f"    {recipe['next']}: ")
+    record.write_text(f"{before}{recipe['line']}\n    {recipe['next']}: {after}")
+    assert accuracy_of_training(tmp_path, "--config.augmentation.gamma=0.3") > 0.95

@@ -57,6 +57,8 @@ class Data(Record):
 
     name: str
 
+    white = 255  # the largest value of a pixel, which augmentation goes by
+
     validation_fraction: float = 0.1
     """Share of train that becomes validation where the data has no such split."""
 

@@ -13,6 +13,7 @@ class Digits(Data):
     """The digits 0–9 in 17 grey levels; needs no download."""
 
     name: str = "digits"
+    white = 16
 
     def open(self):
         import numpy as np

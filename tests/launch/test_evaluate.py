@@ -53,6 +53,15 @@ def test_predictions_can_be_averaged_over_dropout_masks(finished, capsys):
     assert often == pytest.approx(plain, rel=0.3)
 
 
+def test_predictions_can_be_averaged_over_views(finished, capsys):
+    _, plain, _ = run(capsys, f"--workdir={finished}")
+    code, flipped, _ = run(capsys, f"--workdir={finished}", "--tta=flip")
+    assert code == cli.SUCCESS
+    assert flipped != plain
+    _, none, _ = run(capsys, f"--workdir={finished}", "--tta=none")
+    assert none == plain
+
+
 def test_best_is_the_best_on_validation(finished, capsys):
     summary = json.loads((finished / "summary.json").read_text())
     code, shown, _ = run(capsys, f"--workdir={finished}", "--best", "--split=validation")
