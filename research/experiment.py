@@ -14,6 +14,7 @@ from research.records import Record, choice, record, require, require_known
 
 MESH_AXES = ("data", "model")
 MESH_MODES = ("dp", "fsdp", "pmap")
+FEEDS = ("auto", "resident", "streamed")
 
 
 @record
@@ -90,6 +91,28 @@ class Checkpointing(Record):
         require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")
         require(self.every_minutes > 0, f"{path}.every_minutes", "must be positive")
         require(self.keep >= 1, f"{path}.keep", "must be at least 1")
+
+
+@record
+class Feeding(Record):
+    """How batches reach the devices. It decides speed, not what is computed: a run
+    may go on with another."""
+
+    source: str = "auto"
+    """Where the training split lies: "resident", on the devices, "streamed", where it
+    is stored, or "auto": resident if that takes no more than a quarter of their memory."""
+
+    steps_at_once: int = 0
+    """The most training steps that the devices make between two words with the host;
+    0: as many as take a fifth of a second."""
+
+    threads: int = 2
+    """How many read batches ahead, where they are streamed."""
+
+    def validate(self, path):
+        require_known(self.source, FEEDS, f"{path}.source")
+        require(self.steps_at_once >= 0, f"{path}.steps_at_once", "must not be negative")
+        require(self.threads >= 1, f"{path}.threads", "must be at least 1")
 
 
 @record
@@ -220,6 +243,7 @@ class Experiment(Record):
     model: Model = choice(MODELS, "mlp")
     loss: Loss = choice(LOSSES, "softmax_cross_entropy")
     optimizer: Optimizer = choice(OPTIMIZERS, "adam")
+    feeding: Feeding = dataclasses.field(default_factory=Feeding)
     mesh: Mesh = dataclasses.field(default_factory=Mesh)
     logging: Logging = dataclasses.field(default_factory=Logging)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
@@ -274,6 +298,11 @@ class Timetable:
     def checkpoints_after(self, step: int) -> bool:
         """Whether a checkpoint is due after this step, whatever the clock says."""
         return step % self.checkpoint_every == 0 or step == self.total_steps
+
+    def steps_until_pause(self, step: int) -> int:
+        """How many steps after this one the next evaluation, checkpoint or end is due."""
+        due = (every - step % every for every in (self.evaluate_every, self.checkpoint_every))
+        return min(self.total_steps - step, *due)
 
     def ends_after(self, step: int, best_step: int) -> bool:
         """Whether training ends after this step, evaluations being best after another."""

@@ -1,8 +1,9 @@
 """How fast a run goes, and how much of the time it waits for data."""
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Pace:
@@ -11,6 +12,8 @@ class Pace:
     def __init__(self, global_batch_size: int):
         self._global_batch_size = global_batch_size
         self._begin()
+        self._made_at = self._start
+        self._step_seconds = math.inf
         self._last = self._rates(0, 1.0, 0.0)
         self.total_steps = 0
         self.total_seconds = 0.0
@@ -27,20 +30,38 @@ class Pace:
         """What happens within (evaluation, saving) does not count."""
         start = time.perf_counter()
         yield
-        self._paused += time.perf_counter() - start
+        self._made_at = time.perf_counter()
+        self._paused += self._made_at - start
 
     @contextlib.contextmanager
-    def data(self) -> Iterator[None]:
-        """What happens within is preparing a batch for one step."""
+    def data(self, waiting: Callable[[], bool]) -> Iterator[None]:
+        """What happens within prepares data, while which the devices may be at work.
+
+        Args:
+          waiting: whether the devices are at work no more.
+        """
         start = time.perf_counter()
         yield
-        self._data_seconds += time.perf_counter() - start
-        self._steps += 1
+        if waiting():
+            self._data_seconds += time.perf_counter() - start
+
+    def made(self, steps: int) -> None:
+        """Counts steps that the devices have made."""
+        self._steps += steps
+        now = time.perf_counter()
+        # Not at once to many more: the first steps on a device are not like the others.
+        self._step_seconds = max((now - self._made_at) / steps, self._step_seconds / 4)
+        self._made_at = now
+
+    def steps_within(self, seconds: float) -> int:
+        """Returns how many steps the devices make in about that time, at least 1."""
+        return max(1, int(seconds / self._step_seconds))
 
     def read(self) -> dict[str, float]:
         """Returns the pace since the last reading, and begins anew.
 
-        Keys: "steps_per_second", "examples_per_second", "data_wait" (a share).
+        Keys: "steps_per_second", "examples_per_second", "data_wait" (the
+        share of time for which the devices, at most, waited for data).
         Read twice after the same step, it gives the same again.
         """
         if not self._steps:

@@ -165,9 +165,10 @@ class StopTogether:
         """`requested` says why this process is asked to stop, "" if it isn't."""
         self._requested = requested
         self._passed_on = False
+        self._times_asked = itertools.count()
 
-    def __call__(self, step: int) -> str:
-        """Returns why the run is to stop before it makes this step (from 0), or ""."""
+    def __call__(self) -> str:
+        """Returns why the run is to stop now, or ""; all processes ask equally often."""
         reason = self._requested()
         if jax.process_count() == 1:
             return reason
@@ -175,7 +176,9 @@ class StopTogether:
             # Whatever the reason, JAX's preemption service agrees on the step.
             os.kill(os.getpid(), signal.SIGTERM)
             self._passed_on = True
-        return "SIGTERM" if multihost_utils.reached_preemption_sync_point(step) else ""
+        # JAX counts in steps of one.
+        asked = next(self._times_asked)
+        return "SIGTERM" if multihost_utils.reached_preemption_sync_point(asked) else ""
 
 
 _questions = itertools.count()

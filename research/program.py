@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from research import batch_axis
 from research import mesh as meshes
 from research.data.arrays import cache_root
+from research.data.feeds import Feed, Source
 from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
 from research.records import require
@@ -119,23 +121,49 @@ def _mapped(train_step: Callable, mesh: jax.sharding.Mesh) -> Callable:
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """The compiled train step, and what it took.
+    """Many training steps compiled as one program, and what that took.
 
     Attributes:
-      call: (state, batch) -> (state, metrics).
+      call: (state, source) -> (state, metrics); see `train_steps`.
       seconds: from tracing to the finished executable.
       cache_hit: whether the executable came from the compilation cache.
       flops: floating-point operations of one step, as XLA counts them.
     """
 
-    call: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+    call: Callable[[TrainState, Source], tuple[TrainState, dict[str, jax.Array]]]
     seconds: float
     cache_hit: bool
     flops: float
 
 
-def compile_train_step(program: Program, batch: Batch) -> Compiled:
-    """Compiles the train step for batches like the given one."""
+def train_steps(program: Program, feed: Feed) -> Callable:
+    """Returns a program of many training steps: (state, source) -> (state, metrics).
+
+    How many they are is an argument, not a constant: all numbers of steps share one
+    compiled loop, so that a run gives the same bits however its steps are grouped.
+
+    The source is what the feed hands over; the state given is donated. Metrics are
+    those of `Steps.train_step`, each with one value a step: [feed.capacity], of which
+    those of the steps that the source has count.
+    """
+
+    def run(state, source):
+        def advance(index, carry):
+            state, metrics = carry
+            state, values = program.train_step(state, feed.batch(source, index))
+            return state, jax.tree.map(lambda all, one: all.at[index].set(one), metrics, values)
+
+        _, values = jax.eval_shape(program.train_step, state, feed.batch(source, 0))
+        empty = jax.tree.map(lambda value: jnp.zeros(feed.capacity, value.dtype), values)
+        return jax.lax.fori_loop(0, source["steps"], advance, (state, empty))
+
+    replicated = NamedSharding(program.mesh, PartitionSpec())
+    shardings = jax.tree.map(lambda shape: shape.sharding, program.state_shapes)
+    return jax.jit(run, donate_argnums=0, out_shardings=(shardings, replicated))
+
+
+def compile_train_steps(program: Program, feed: Feed, source: Source) -> Compiled:
+    """Compiles the program of many training steps for sources like the given one."""
     hits = []
 
     def listen(event: str, **_):
@@ -144,7 +172,7 @@ def compile_train_step(program: Program, batch: Batch) -> Compiled:
 
     jax.monitoring.register_event_listener(listen)
     start = time.perf_counter()
-    compiled = program.train_step.lower(program.state_shapes, batch).compile()
+    compiled = train_steps(program, feed).lower(program.state_shapes, source).compile()
     seconds = time.perf_counter() - start
     jax.monitoring.unregister_event_listener(listen)
     cost = compiled.cost_analysis() or {}

@@ -6,13 +6,13 @@ import jax
 
 from research import warm_start, workdir
 from research.checkpoints import Checkpoints
-from research.data.feed import train_batch
 from research.data.splits import open_dataset
 from research.errors import UserError, shortened
 from research.experiment import Experiment, timetable
+from research.feeding import open_feed
 from research.manifest import describe_leaves
 from research.op_by_op import Finding, first_nonfinite
-from research.program import Program, make_program
+from research.program import Program, make_program, train_steps
 from research.restoring import fitted
 from research.state import TrainState
 
@@ -61,20 +61,16 @@ def replay(path: str, step: int) -> Replayed:
     program = make_program(experiment, plan, dataset)
     start, state = _start(files, experiment, program, step)
 
-    def batch(index):
-        return train_batch(
-            dataset.train,
-            experiment.global_batch_size,
-            experiment.seed,
-            index,
-            program.batch_sharding,
-        )
-
-    for index in range(start, step - 1):
-        state, _ = program.train_step(state, batch(index))
+    feed = open_feed(experiment, plan, dataset.train, program.mesh)
+    advance = train_steps(program, feed)
+    for begun in range(start, step - 1, feed.capacity):
+        state, _ = advance(state, feed.take(begun, min(feed.capacity, step - 1 - begun)))
     _check_sound(program, state, step)
-    (_, metrics), findings = first_nonfinite(program.train_step, state, batch(step - 1))
-    _, compiled = program.train_step(state, batch(step - 1))
+    source = feed.take(step - 1, 1)
+    batch = jax.jit(feed.batch)(source, 0)
+    (_, metrics), findings = first_nonfinite(program.train_step, state, batch)
+    _, compiled = advance(state, source)
+    compiled = {name: values[0] for name, values in compiled.items()}
     return Replayed(start, findings, *(jax.tree.map(float, each) for each in (metrics, compiled)))
 
 

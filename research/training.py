@@ -5,24 +5,28 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
-from research import evaluation, mesh, metrics, processes, report, state, warm_start, workdir
+from research import evaluation, mesh, processes, report, state, warm_start, workdir
 from research.checkpoints import Checkpoints, Score
 from research.console import Console
-from research.data.feed import train_batch
 from research.data.splits import Dataset, Split, open_dataset
 from research.divergence import Watch
 from research.experiment import Experiment, Timetable, timetable
+from research.feeding import open_feed
+from research.journal import Journal
 from research.pace import Pace
-from research.program import Program, compile_train_step, make_program
+from research.program import Program, compile_train_steps, make_program
 
-STEPS_IN_FLIGHT = 4
-"""How many steps the host may be ahead of the devices: enough to keep them busy,
-few enough that a stop is heeded soon. (Simulated devices of several processes
-deadlock when much more is queued.)"""
+SECONDS_AT_ONCE = 0.2
+"""How long the devices work on their own, about: a word with the host costs a small
+part of it, and a stop is heeded soon."""
+
+DISPATCHES_IN_FLIGHT = 1
+"""How many of them may wait behind the one at work, so that the devices never wait.
+(Simulated devices of several processes deadlock when much more is queued.)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +60,8 @@ def train(
       experiment: a checked and frozen experiment.
       path: the work directory; created if it isn't there.
       console: where progress is shown.
-      stop_requested: asked before every step; a reason such as "SIGTERM" makes
-        the run save its state and return.
+      stop_requested: asked about every fifth of a second, between two steps; a
+        reason such as "SIGTERM" makes the run save its state and return.
 
     Raises:
       UserError: if something is wrong that the user can mend.
@@ -116,12 +120,9 @@ class Run:
         self._files = files
         self._checkpoints = checkpoints
         self._console = console
-        self._watch = Watch(experiment, program, files, checkpoints)
         self._began = time.perf_counter()
         self._pace = Pace(experiment.global_batch_size)
-        self._in_flight: collections.deque[dict[str, jax.Array]] = collections.deque()
-        self._unwritten: tuple[int, dict[str, jax.Array]] | None = None
-        self._skipped = 0.0
+        self._in_flight: collections.deque[_Dispatch] = collections.deque()
         self._saved_at = time.monotonic()
         self.step = checkpoints.newest_valid() or 0
         if self.step:
@@ -134,21 +135,22 @@ class Run:
                 self._state = warm_start.begin_with(choice, self._state)
                 console.message(str(choice))
         self._best_step, self._best_score = checkpoints.best() or (0, None)
-        self._log = (
-            metrics.MetricsLog(files, self.step, experiment.logging.tensorboard)
-            if processes.is_first()
-            else metrics.NoLog()
+        self._feed = open_feed(experiment, plan, dataset.train, program.mesh)
+        self._watch = Watch(experiment, program, files, checkpoints)
+        self._journal = Journal(
+            plan, self._watch, files, console, self.step, experiment.logging.tensorboard
         )
 
-    def train(self, stops_before: Callable[[int], str]) -> str:
+    def train(self, stops: Callable[[], str]) -> str:
         """Trains to the end or until asked to stop; returns why it stopped, or ""."""
         self._describe()
         if self._ended():
             self._console.message("this run is finished; measuring and reporting once more")
             return ""
-        if reason := stops_before(self.step):
+        if reason := stops():
             return reason
-        compiled = compile_train_step(self._program, self._batch(self.step))
+        ahead = self._take()
+        compiled = compile_train_steps(self._program, self._feed, ahead.source)
         self._console.message(
             f"compiled in {compiled.seconds:.1f} s "
             f"(compilation cache {'hit' if compiled.cache_hit else 'miss'}), "
@@ -160,14 +162,14 @@ class Run:
             # Nothing may cross between host and devices unless it says so.
             with jax.transfer_guard("disallow"):
                 while not self._ended():
-                    if reason := stops_before(self.step):
+                    if reason := stops():
                         self._save_unless_saved()
                         self._checkpoints.wait()
                         return reason
-                    self._advance(compiled.call)
+                    ahead = self._advance(compiled.call, ahead)
         finally:
             self._console.stop()
-            self._log.flush()
+            self._journal.flush()
         if self.step < self._plan.total_steps:
             self._console.message(
                 f"stopped early after step {self.step}: no evaluation was better than that of "
@@ -211,7 +213,7 @@ class Run:
             "pace": self._pace.overall(),
             "versions": workdir.versions(),
         }
-        self._log.close()
+        self._journal.close()
         if processes.is_first():
             for line in report.write(self._files, summary):
                 self._console.message(line)
@@ -226,7 +228,7 @@ class Run:
             f"work directory {self._files.home}",
             f"devices {mesh.describe(self._program.mesh, self._experiment.mesh.mode)}",
             f"data {self._dataset.name}: {sizes} examples, input shape {self._dataset.input_shape}"
-            f", balance {self._experiment.data.balance}",
+            f", balance {self._experiment.data.balance}; {self._feed.description}",
             f"model {self._experiment.model.name}: {parameters:,} parameters, state "
             f"{state.bytes_per_device(self._state) / 1e6:.1f} MB a device",
             f"batch {self._experiment.global_batch_size} global, {per_device} a device; "
@@ -235,84 +237,59 @@ class Run:
         ):
             self._console.message(line)
 
-    def _batch(self, step: int) -> dict[str, jax.Array]:
-        return train_batch(
-            self._dataset.train,
-            self._experiment.global_batch_size,
-            self._experiment.seed,
-            step,
-            self._program.batch_sharding,
+    def _take(self) -> "_Ahead":
+        """Gets the data of the next steps on its way to the devices."""
+        at_once = self._experiment.feeding.steps_at_once
+        steps = min(
+            self._feed.capacity,
+            self._plan.steps_until_pause(self.step),
+            at_once or processes.decided(lambda: self._pace.steps_within(SECONDS_AT_ONCE)),
         )
+        with self._pace.data(lambda: not self._in_flight or self._in_flight[-1].is_made()):
+            return _Ahead(steps, self._feed.take(self.step, steps))
 
-    def _advance(self, train_step: Callable) -> None:
-        """Makes one step, and does what is due after it."""
-        with self._pace.data():
-            batch = self._batch(self.step)
-        self._state, values = train_step(self._state, batch)
-        self.step += 1
-        self._in_flight.append(values)
-        if len(self._in_flight) > STEPS_IN_FLIGHT:
-            jax.block_until_ready(self._in_flight.popleft())
-        logs = self._plan.logs_after(self.step)
-        if logs:
-            # The line of the interval before: its values are there by now, so
-            # that fetching them does not stall the devices.
-            self._write_metrics()
-            self._unwritten = (self.step, values)
+    def _advance(self, train_steps: Callable, ahead: "_Ahead") -> "_Ahead | None":
+        """Makes some steps, does what is due after them, and returns what the next need."""
+        self._state, values = train_steps(self._state, ahead.source)
+        self._in_flight.append(_Dispatch(self.step, ahead.steps, values))
+        self.step += ahead.steps
+        following = self._take() if self.step < self._plan.total_steps else None
         evaluates = self._plan.evaluates_after(self.step)
-        # The clock is looked at between lines of metrics alone: the processes of
-        # a run must agree on what it says.
-        saves = self._plan.checkpoints_after(self.step) or (
-            logs and processes.decided(self._saving_is_overdue)
-        )
-        if evaluates or saves:
-            self._write_metrics()
-            with self._pace.pause():
-                self._watch.check(values["first_nonfinite_step"])
-                score = self._validate() if evaluates else None
-                is_best = score is not None and (
-                    self._best_score is None or score > self._best_score
-                )
-                if is_best:
-                    self._best_step, self._best_score = self.step, score
-                if saves or is_best or self._ended():
-                    self._save(score if is_best else None)
+        saves = self._plan.checkpoints_after(self.step)
+        # The processes of a run must agree on what the clock says.
+        if not saves and processes.decided(self._saving_is_overdue):
+            saves = True
+        if not evaluates and not saves:
+            self._settle(DISPATCHES_IN_FLIGHT)
+            return following
+        self._settle()
+        with self._pace.pause():
+            score = self._validate() if evaluates else None
+            is_best = score is not None and (self._best_score is None or score > self._best_score)
+            if is_best:
+                self._best_step, self._best_score = self.step, score
+            if saves or is_best or self._ended():
+                self._save(score if is_best else None)
+        return following
+
+    def _settle(self, in_flight: int = 0) -> None:
+        """Waits until no more dispatches than that are in flight; reports the others."""
+        while len(self._in_flight) > in_flight:
+            dispatch = self._in_flight.popleft()
+            jax.block_until_ready(dispatch.values)
+            self._pace.made(dispatch.steps)
+            self._journal.training(
+                dispatch.begun, dispatch.steps, dispatch.values, self._pace.read()
+            )
 
     def _saving_is_overdue(self) -> bool:
         minutes = (time.monotonic() - self._saved_at) / 60
         return minutes >= self._experiment.checkpoint.every_minutes
 
-    def _write_metrics(self) -> None:
-        """Fetches and writes the line that is due, if one is."""
-        if self._unwritten is None:
-            return
-        step, on_devices = self._unwritten
-        self._unwritten = None
-        values = jax.device_get(on_devices)
-        self._watch.check(values["first_nonfinite_step"])
-        line = {
-            name: float(values[name])
-            for name in ("loss", "accuracy", "gradient_norm", "learning_rate", "skipped_steps")
-            if name in values
-        }
-        if line.get("skipped_steps", 0) > self._skipped:
-            self._skipped = line["skipped_steps"]
-            self._console.message(
-                f"{self._skipped:.0f} steps up to step {step} were skipped: their loss or "
-                "gradient was not finite"
-            )
-        self._write(step, "train", line)
-        self._console.progress(step, self._plan.total_steps, line, self._pace.read())
-
     def _validate(self) -> Score:
-        """Evaluates on validation, writes the lines, returns the score."""
+        """Evaluates on validation, reports it, returns the score."""
         results = self._evaluate(self._dataset.validation, "validation")
-        for split, result in results.items():
-            self._write(self.step, split, {"loss": result.loss, "accuracy": result.accuracy})
-            self._console.message(
-                f"step {self.step}/{self._plan.total_steps}  {split}  "
-                f"loss {result.loss:.4f}  accuracy {result.accuracy:.4f}"
-            )
+        self._journal.validation(self.step, results)
         # Averaged parameters, where they are kept, are the ones to be used.
         chosen = list(results.values())[-1]
         return chosen.accuracy, -chosen.loss
@@ -327,18 +304,32 @@ class Run:
             self._program.batch_sharding,
         )
 
-    def _write(self, step: int, split: str, values: dict[str, float]) -> None:
-        epoch = round(step / self._plan.steps_per_epoch, 4)
-        self._log.write({"step": step, "epoch": epoch, "split": split, **values})
-
     def _save_unless_saved(self) -> None:
-        self._write_metrics()
+        self._settle()
         if self.step and self._checkpoints.latest_step() != self.step:
             self._save(None)
 
     def _save(self, score: Score | None) -> None:
         self._watch.check_state(self._state)
         # Metrics first: a checkpoint must never know more than metrics.jsonl.
-        self._log.flush()
+        self._journal.flush()
         self._checkpoints.save(self.step, self._state, score)
         self._saved_at = time.monotonic()
+
+
+class _Ahead(NamedTuple):
+    """Steps to come, and their data on its way to the devices."""
+
+    steps: int
+    source: Any
+
+
+class _Dispatch(NamedTuple):
+    """Steps that the devices were told to make after step `begun`."""
+
+    begun: int
+    steps: int
+    values: dict[str, jax.Array]
+
+    def is_made(self) -> bool:
+        return all(value.is_ready() for value in self.values.values())

@@ -174,7 +174,8 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
         return
     recorded, recorded_fingerprint = read_experiment(workdir)
     # Where arrays live may change from one start to the next; what is computed may not.
-    changes = difference(recorded, dataclasses.replace(experiment, mesh=recorded.mesh))
+    placed = dataclasses.replace(experiment, mesh=recorded.mesh, feeding=recorded.feeding)
+    changes = difference(recorded, placed)
     if changes:
         raise UserError(
             f"{workdir.home} belongs to another experiment. Fields that differ "

@@ -1,5 +1,6 @@
 """Small real runs for tests: the default experiment, shortened by overrides."""
 
+import dataclasses
 import io
 import itertools
 
@@ -20,8 +21,11 @@ def experiment(*overrides):
 
 def run(chosen, path, stop_after: int | None = None, output=None) -> Outcome:
     """Trains in `path`; asks it to stop once `stop_after` steps were made."""
-    # Asked once before compiling and then before every step.
     asked = itertools.count()
+    if stop_after is not None:
+        # So that it is asked once before compiling and then before every step.
+        one_by_one = dataclasses.replace(chosen.feeding, steps_at_once=1)
+        chosen = dataclasses.replace(chosen, feeding=one_by_one)
     return train(
         chosen,
         str(path),

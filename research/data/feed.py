@@ -13,13 +13,9 @@ from research.data.splits import Split
 def train_batch(
     split: Split, global_batch_size: int, seed: int, step: int, sharding: Sharding
 ) -> dict[str, jax.Array]:
-    """Returns the batch of one training step (counted from 0), on the devices.
-
-    The transfer is asynchronous: while the devices work on one step, the host
-    gathers and sends the batch of the next.
-    """
+    """Returns the batch of one training step (counted from 0), on the devices."""
     positions = split.train_positions(global_batch_size, seed, step)
-    return _place(split.gather, positions, sharding)
+    return place(split.gather, positions, sharding)
 
 
 def evaluation_batches(
@@ -36,17 +32,23 @@ def evaluation_batches(
         return {**split.gather(np.where(mask, positions, 0)), "mask": mask}
 
     for start in range(0, len(split), global_batch_size):
-        yield _place(gather, np.arange(start, start + global_batch_size), sharding)
+        yield place(gather, np.arange(start, start + global_batch_size), sharding)
 
 
-def _place(
+def place(
     gather: Callable[[np.ndarray], dict[str, np.ndarray]],
     positions: np.ndarray,
     sharding: Sharding,
 ) -> dict[str, jax.Array]:
-    """Returns the global batch of the examples at `positions`.
+    """Returns the examples at `positions` as global arrays.
 
     Each process reads the rows of its own devices alone, whatever their number.
+    The transfer is asynchronous.
+
+    Args:
+      gather: positions -> arrays of their rows.
+      positions: int [rows].
+      sharding: how the rows are divided over devices.
     """
     rows = functools.cache(lambda start, stop: gather(positions[start:stop]))
 
@@ -55,7 +57,7 @@ def _place(
         return rows(start, stop)
 
     some = rows_of(next(iter(sharding.addressable_devices_indices_map(positions.shape).values())))
-    # Sending a batch is meant, whatever the guard of the loop says.
+    # Sending data is meant, whatever the guard of the loop says.
     with jax.transfer_guard_host_to_device("allow"):
         return {
             name: jax.make_array_from_callback(

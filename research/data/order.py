@@ -12,8 +12,10 @@ MANY = 1024
 """Numbers that are drawn at once where a class is small: drawing any takes time."""
 
 
-def batch_positions(num_examples: int, global_batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Returns the positions of the examples of one training step, int64 [batch].
+def batch_positions(
+    num_examples: int, global_batch_size: int, seed: int, step: int, steps: int = 1
+) -> np.ndarray:
+    """Returns the positions of the examples of training steps, int64 [steps * batch].
 
     Training reads an endless stream of epochs, each a permutation of all
     examples; step n takes the n-th batch of the stream. A batch may span the
@@ -23,12 +25,11 @@ def batch_positions(num_examples: int, global_batch_size: int, seed: int, step: 
       num_examples: size of the training split.
       global_batch_size: examples per step, at most `num_examples`.
       seed: the experiment's seed.
-      step: training step, counted from 0.
+      step: the first of the training steps, counted from 0.
+      steps: how many there are.
     """
-    start = step * global_batch_size
-    return _piece(
-        functools.partial(_epoch, num_examples, seed), num_examples, start, global_batch_size
-    )
+    epoch = functools.partial(_epoch, num_examples, seed)
+    return _piece(epoch, num_examples, step * global_batch_size, steps * global_batch_size)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,9 +49,9 @@ class Members:
 
 
 def balanced_positions(
-    members: Members, global_batch_size: int, seed: int, step: int
+    members: Members, global_batch_size: int, seed: int, step: int, steps: int = 1
 ) -> np.ndarray:
-    """Returns the positions of one training step's examples, int64 [batch].
+    """Returns the positions of the examples of training steps, int64 [steps * batch].
 
     The stream is one of rounds, each of which holds every class once, in an
     order of its own: of any run of examples, also of a batch, the classes have
@@ -62,12 +63,12 @@ def balanced_positions(
       members: the examples by class.
       global_batch_size: examples per step, at most the number of examples.
       seed: the experiment's seed, below 2**32.
-      step: training step, counted from 0.
+      step: the first of the training steps, counted from 0.
+      steps: how many there are.
     """
-    start = step * global_batch_size
     epoch_size = _rounds(members) * len(members.positions)
     epoch = functools.partial(_balanced_epoch, members, seed)
-    return _piece(epoch, epoch_size, start, global_batch_size)
+    return _piece(epoch, epoch_size, step * global_batch_size, steps * global_batch_size)
 
 
 def _piece(

@@ -37,11 +37,19 @@ class Split:
         """int32 [n]."""
         return self.examples.labels[self.indices]
 
-    def train_positions(self, global_batch_size: int, seed: int, step: int) -> np.ndarray:
-        """Returns the positions of the examples of one training step, int64 [batch]."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its inputs and labels."""
+        inputs, labels = self.examples.inputs, self.examples.labels
+        return len(self) * (inputs[:1].nbytes + labels[:1].nbytes)
+
+    def train_positions(
+        self, global_batch_size: int, seed: int, step: int, steps: int = 1
+    ) -> np.ndarray:
+        """Returns the positions of the examples of training steps, int64 [steps * batch]."""
         if self.balanced:
-            return balanced_positions(self._members, global_batch_size, seed, step)
-        return batch_positions(len(self), global_batch_size, seed, step)
+            return balanced_positions(self._members, global_batch_size, seed, step, steps)
+        return batch_positions(len(self), global_batch_size, seed, step, steps)
 
     @functools.cached_property
     def _members(self) -> Members:
