@@ -139,6 +139,7 @@ def _train_step(
         return *batch_axis.mean((loss, gradient)), aux
 
     loss, gradient, (correct, batch_stats) = loss_and_gradient(state.params)
+    gradient, gradient_norm = _with_norm(gradient)
     correct, examples = batch_axis.total((correct.sum(dtype=jnp.int32), correct.size))
     with jax.named_scope("optimizer"):
         updates, opt_state = chain.transformation.update(
@@ -149,7 +150,6 @@ def _train_step(
             grad_fn=lambda params, _: loss_and_gradient(params)[1],
         )
         params = optax.apply_updates(state.params, updates)
-    gradient_norm = optax.tree.norm(gradient)
     so_far = _interval(state, log_every)
     after = state.replace(
         step=state.step + 1,
@@ -182,6 +182,23 @@ def _train_step(
     if after.skips:
         metrics["skipped_steps"] = after.skips.total
     return after, metrics
+
+
+def _with_norm(gradient: Any) -> tuple[Any, jax.Array]:
+    """Returns a gradient, and the Euclidean norm of all its elements, float32 scalar.
+
+    Each array is squared before anything else is made of it, while it is in the
+    cache: after the update this would take a CPU a tenth of a step.
+    """
+    leaves, tree = jax.tree.flatten(gradient)
+    highest = jax.lax.Precision.HIGHEST
+    squares = [jnp.einsum("...i,...i->...", leaf, leaf, precision=highest) for leaf in leaves]
+    pairs = [
+        jax.lax.optimization_barrier((leaf, jnp.sum(s)))
+        for leaf, s in zip(leaves, squares, strict=True)
+    ]
+    leaves, sums = zip(*pairs, strict=True)
+    return jax.tree.unflatten(tree, leaves), jnp.sqrt(sum(sums))
 
 
 def _interval(state: TrainState, log_every: int) -> Interval:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from research.data.feed import train_batch
+from research.data.feeds import ResidentFeed, StreamedFeed
 from research.evaluation import evaluate
 from research.experiment import Evaluation, timetable
 from research.models.cnn import Cnn
@@ -32,7 +33,8 @@ def outcome() -> dict[str, np.ndarray]:
     Returns:
       The leaves of "initial", the state before the first step, "first", the
       first batch and the state after it, "final", the last state, "metrics",
-      the last ones, and of "validation"; "devices" and "examples_per_device".
+      the last ones, and of "validation"; of "batch", the last one, and "resident"
+      and "streamed", the same by each feed; "devices" and "examples_per_device".
     """
     dataset = tiny.dataset()
     program = make_program(EXPERIMENT, timetable(EXPERIMENT, len(dataset.train)), dataset)
@@ -43,11 +45,18 @@ def outcome() -> dict[str, np.ndarray]:
         state, metrics = program.train_step(state, batch)
         if step == 0:
             found |= named("first", {"batch": batch, "state": state})
+    feeds = {
+        "resident": ResidentFeed(dataset.train, 16, 0, program.mesh, most=2),
+        "streamed": StreamedFeed(dataset.train, 16, 0, program.mesh, 2, STEPS, threads=1),
+    }
+    for name, feed in feeds.items():
+        found |= named(name, jax.jit(feed.batch)(feed.take(STEPS - 2, 2), 1))
     result = evaluate(program.eval_step, state, dataset.validation, 24, program.batch_sharding)
     return {
         **found,
         **named("final", state),
         **named("metrics", metrics),
+        **named("batch", batch),
         "validation/loss": np.asarray(result.loss),
         "validation/confusion": result.confusion,
         "devices": np.asarray(program.mesh.size),

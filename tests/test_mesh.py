@@ -46,6 +46,13 @@ def test_batch_is_divided_evenly_over_eight_devices(on_eight_devices):
     assert (on_eight_devices["devices"], on_eight_devices["examples_per_device"]) == (8, 2)
 
 
+@pytest.mark.parametrize("feed", ["resident", "streamed"])
+def test_feeds_give_eight_devices_the_batch_of_one(on_one_device, on_eight_devices, feed):
+    for name in ("input", "label"):
+        expected = on_one_device[f"batch/{name}"]
+        np.testing.assert_array_equal(on_eight_devices[f"{feed}/{name}"], expected)
+
+
 def test_initial_state_is_bitwise_the_same_on_eight_devices_as_on_one(
     on_one_device, on_eight_devices
 ):

@@ -78,7 +78,9 @@ class ResidentFeed:
         parts = mesh.shape[AXIS]
         rows = -(-len(split) // parts) * parts  # the last rows are there for evenness alone
         positions = np.minimum(np.arange(rows), len(split) - 1)
-        self._examples = place(split.gather, positions, NamedSharding(mesh, PartitionSpec(AXIS)))
+        self._input_shape = split.examples.inputs.shape[1:]
+        sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+        self._examples = place(lambda rows: _flat(split.gather(rows)), positions, sharding)
         self.description = f"resident, {split.nbytes / parts / 1e6:.1f} MB a device"
 
     def take(self, step: int, steps: int) -> Source:
@@ -94,15 +96,20 @@ class ResidentFeed:
 
     def batch(self, source: Source, index: jax.Array) -> dict[str, jax.Array]:
         positions = source["positions"][index]
-        return {
-            name: jax.shard_map(
-                _exchanged,
-                mesh=self._mesh,
-                in_specs=(PartitionSpec(AXIS), PartitionSpec()),
-                out_specs=PartitionSpec(AXIS),
-            )(examples, positions)
-            for name, examples in source["examples"].items()
-        }
+        batch = {name: self._gather(rows, positions) for name, rows in source["examples"].items()}
+        return _unflat(batch, self._input_shape)
+
+    def _gather(self, examples: jax.Array, positions: jax.Array) -> jax.Array:
+        if self._mesh.shape[AXIS] == 1:
+            # XLA:CPU sends a message even to itself, which takes as long as a small layer.
+            return examples.at[positions].get(mode="clip")
+        exchanged = jax.shard_map(
+            _exchanged,
+            mesh=self._mesh,
+            in_specs=(PartitionSpec(AXIS), PartitionSpec()),
+            out_specs=PartitionSpec(AXIS),
+        )
+        return exchanged(examples, positions)
 
 
 def _exchanged(shard: jax.Array, positions: jax.Array) -> jax.Array:
@@ -147,6 +154,7 @@ class StreamedFeed:
           threads: how many read at once.
         """
         self._split, self._global_batch_size, self._seed = split, global_batch_size, seed
+        self._input_shape = split.examples.inputs.shape[1:]
         self._total_steps, self._threads = total_steps, threads
         batch_bytes = split.nbytes // len(split) * global_batch_size
         self.capacity = max(1, min(most, STREAMED_BYTES // batch_bytes))
@@ -177,20 +185,36 @@ class StreamedFeed:
         }
 
     def batch(self, source: Source, index: jax.Array) -> dict[str, jax.Array]:
-        return {name: batches[index] for name, batches in source["batches"].items()}
+        batch = {name: batches[index] for name, batches in source["batches"].items()}
+        return _unflat(batch, self._input_shape)
 
     def _from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
         import grain  # slow to import
 
         def read(step: int) -> dict[str, np.ndarray]:
             taken = self._split.train_positions(self._global_batch_size, self._seed, step)
-            return self._split.gather(taken[self._rows])
+            return _flat(self._split.gather(taken[self._rows]))
 
         ahead = grain.ReadOptions(
             num_threads=self._threads, prefetch_buffer_size=max(self._threads, 2 * self.capacity)
         )
         steps = grain.MapDataset.range(step, self._total_steps)
         return iter(steps.map(read).to_iter_dataset(ahead))
+
+
+def _flat(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns rows whose inputs have one dimension each.
+
+    A TPU's tiles of 8 × 128 would be filled by single pixels otherwise, and on a
+    CPU rows of one dimension are gathered four times as fast.
+    """
+    return {**rows, "input": rows["input"].reshape(len(rows["input"]), -1)}
+
+
+def _unflat(batch: dict[str, jax.Array], input_shape: tuple[int, ...]) -> dict[str, jax.Array]:
+    # Gathered for itself: joined with what uses it, each pixel's place is computed anew.
+    batch = lax.optimization_barrier(batch)
+    return {**batch, "input": batch["input"].reshape(-1, *input_shape)}
 
 
 def fits_on_devices(split: Split, mesh: Mesh) -> bool:
