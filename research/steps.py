@@ -191,13 +191,12 @@ def _with_norm(gradient: Any) -> tuple[Any, jax.Array]:
     cache: after the update this would take a CPU a tenth of a step.
     """
     leaves, tree = jax.tree.flatten(gradient)
-    highest = jax.lax.Precision.HIGHEST
-    squares = [jnp.einsum("...i,...i->...", leaf, leaf, precision=highest) for leaf in leaves]
-    pairs = [
-        jax.lax.optimization_barrier((leaf, jnp.sum(s)))
-        for leaf, s in zip(leaves, squares, strict=True)
-    ]
-    leaves, sums = zip(*pairs, strict=True)
+
+    def with_square(leaf):
+        square = jnp.einsum("...i,...i->...", leaf, leaf, precision=jax.lax.Precision.HIGHEST)
+        return jax.lax.optimization_barrier((leaf, jnp.sum(square)))
+
+    leaves, sums = zip(*map(with_square, leaves), strict=True)
     return jax.tree.unflatten(tree, leaves), jnp.sqrt(sum(sums))
 
 
