@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from research.errors import DivergedError, HungError, LostProcessError, UserError
 
 SUCCESS = 0
+CRASHED = 1
 BAD_INPUT = 2
 DIVERGED = 3
 STOPPED = 75
@@ -64,6 +66,12 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
             _flush()
             os._exit(BAD_INPUT)  # what does not answer would hold up any other exit
         return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+    except Exception:
+        if _one_of_many() and not _in_notebook():
+            traceback.print_exc()
+            _flush()
+            os._exit(CRASHED)  # JAX would wait for the others, and they for this one
+        raise
 
 
 def _flush() -> None:
@@ -71,6 +79,11 @@ def _flush() -> None:
         sys.stdout.flush()
     except OSError:  # whoever read what we print has gone, as `head` or a terminal does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_of_many() -> bool:
+    """Whether this process trains together with others."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _in_notebook() -> bool:

@@ -73,7 +73,9 @@ class Checkpoints:
                     [policies.LatestN(keep), _NewestWithScore(self.score)]
                 ),
                 async_options=ocp.AsyncOptions(
-                    timeout_secs=int(timeout), post_finalization_callback=self._write_manifest
+                    timeout_secs=int(timeout),
+                    barrier_sync_fn=processes.meet,
+                    post_finalization_callback=self._write_manifest,
                 ),
             ),
         )

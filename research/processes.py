@@ -6,15 +6,17 @@ when to stop) is decided by the first and heard by all; every wait is bounded
 and says who is missing.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -22,11 +24,17 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 from research import remote
-from research.errors import LostProcessError, UserError, first_line
+from research.errors import HungError, LostProcessError, SilentProcessError, UserError, first_line
 from research.workdir import open_workdir
 
 PATIENCE = 300.0
 """Seconds that a process waits for the others before it gives up."""
+
+ROLL_CALL = 10.0
+"""Seconds within which a process that is there answers to its name."""
+
+GRACE = 3.0
+"""Seconds that the first process stays after an error, so that the others hear of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +166,39 @@ def check_same(what: str, value: Any) -> None:
         )
 
 
+@contextlib.contextmanager
+def parting_words() -> Iterator[None]:
+    """Lets the others know what ended this process, where an error ends the block.
+
+    Raises:
+      UserError: in place of JAX's own error where another process has ended,
+        with what it said.
+      LostProcessError: the same where that one is gone already, or went without
+        a word.
+    """
+    try:
+        yield
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        is_of_jax = isinstance(error, jax.errors.JaxRuntimeError)
+        cause = (_call_the_roll(error) if is_of_jax else None) or error
+        _leave(cause)
+        if cause is error:
+            raise
+        raise cause from error
+
+
+def meet(*, key: str, timeout_ms: int) -> None:
+    """Barrier for the threads of Orbax; who comes with an exception goes on with it at once.
+
+    Else the process whose disk is full would wait for all others before it says so.
+    """
+    if failure := sys.exception():
+        raise failure
+    multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
+
+
 class StopTogether:
     """Asks whether a run is to stop, so that all processes stop after the same step."""
 
@@ -181,20 +222,68 @@ class StopTogether:
 _questions = itertools.count()
 """All processes ask the same questions in the same order."""
 
+_LAST_WORD = "hanok/left/{}"
+
 
 def _tell(key: str, value: Any) -> None:
     multihost.get_jax_distributed_client().key_value_set(key, json.dumps(value))
 
 
-def _hear(key: str, speaker: int) -> Any:
+def _hear(key: str, speaker: int, patience: float = PATIENCE) -> Any:
+    """Returns what a process tells; looks every second whether it has left instead."""
+    client = multihost.get_jax_distributed_client()
+    deadline = time.monotonic() + patience
+    who = f"process {speaker} of {jax.process_count()}"
+    while True:
+        try:
+            return json.loads(client.blocking_key_value_get(key, 1000))
+        except jax.errors.JaxRuntimeError as error:
+            if word := _last_word(speaker):
+                kind = UserError if word["waits"] else LostProcessError
+                raise kind(f"{who} ended: {word['error']}") from error
+            if time.monotonic() > deadline or "DEADLINE_EXCEEDED" not in str(error):
+                raise SilentProcessError(
+                    f"{who} did not answer within {patience:.0f} s ({first_line(error)})"
+                ) from error
+
+
+def _call_the_roll(error: Exception) -> UserError | None:
+    """Returns an error that names a process that is not there any more, if one isn't."""
+    me, count = jax.process_index(), jax.process_count()
+    try:
+        _tell(f"hanok/present/{me}", True)
+        for index in range(count):
+            _hear(f"hanok/present/{index}", index, ROLL_CALL)
+    except SilentProcessError as silence:
+        return LostProcessError(
+            f"{first_line(silence)}, and here {first_line(error)}\nThe same command on all of "
+            "them goes on from the last complete checkpoint"
+        )
+    except UserError as word:
+        return word
+    return None
+
+
+def _leave(error: Exception) -> None:
+    """Tells the others why this process ends, and gives them time to hear it."""
+    # Who has been told of something to mend waits for the others, and leaves with
+    # them; whatever else ends, ends at once.
+    waits = isinstance(error, UserError) and not isinstance(error, HungError | LostProcessError)
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    word = {"error": f"{kind}{first_line(error)}", "waits": waits}
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # nobody is there to hear it
+        _tell(_LAST_WORD.format(jax.process_index()), word)
+    if is_first() and not waits:
+        time.sleep(GRACE)  # without the first none can speak to another
+
+
+def _last_word(index: int) -> dict[str, Any]:
+    """Returns what a process said when it left, {} if it hasn't."""
     client = multihost.get_jax_distributed_client()
     try:
-        return json.loads(client.blocking_key_value_get(key, int(1000 * PATIENCE)))
-    except jax.errors.JaxRuntimeError as error:
-        raise LostProcessError(
-            f"process {speaker} of {jax.process_count()} did not answer within "
-            f"{PATIENCE:.0f} s: {first_line(error)}"
-        ) from error
+        return json.loads(client.key_value_try_get(_LAST_WORD.format(index)))
+    except jax.errors.JaxRuntimeError:
+        return {}
 
 
 def _sign(roll: remote.Path, index: int) -> None:
