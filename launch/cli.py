@@ -62,16 +62,18 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         return 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, HungError | LostProcessError) and not _in_notebook():
-            _flush()
-            os._exit(BAD_INPUT)  # what does not answer would hold up any other exit
-        return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+        code = DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+        # What does not answer would hold up any other exit.
+        at_once = isinstance(error, HungError | LostProcessError)
     except Exception:
-        if _one_of_many() and not _in_notebook():
-            traceback.print_exc()
-            _flush()
-            os._exit(CRASHED)  # JAX would wait for the others, and they for this one
-        raise
+        if not _one_of_many():
+            raise
+        traceback.print_exc()
+        code, at_once = CRASHED, True
+    if (at_once or _one_of_many()) and not _in_notebook():
+        _flush()
+        os._exit(code)
+    return code
 
 
 def _flush() -> None:
@@ -82,7 +84,7 @@ def _flush() -> None:
 
 
 def _one_of_many() -> bool:
-    """Whether this process trains together with others."""
+    """Whether this process trains together with others, for which JAX waits at its end."""
     return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 

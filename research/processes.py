@@ -24,7 +24,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 from research import remote
-from research.errors import HungError, LostProcessError, SilentProcessError, UserError, first_line
+from research.errors import LostProcessError, SilentProcessError, UserError, first_line
 from research.workdir import open_workdir
 
 PATIENCE = 300.0
@@ -33,8 +33,8 @@ PATIENCE = 300.0
 ROLL_CALL = 10.0
 """Seconds within which a process that is there answers to its name."""
 
-GRACE = 3.0
-"""Seconds that the first process stays after an error, so that the others hear of it."""
+GRACE = 5.0
+"""Seconds that the first process stays after an error, unless all others have left before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,11 +170,12 @@ def check_same(what: str, value: Any) -> None:
 def parting_words() -> Iterator[None]:
     """Lets the others know what ended this process, where an error ends the block.
 
+    Whoever leaves this way has to end at once: others may wait for it, and would
+    be waited for.
+
     Raises:
-      UserError: in place of JAX's own error where another process has ended,
-        with what it said.
-      LostProcessError: the same where that one is gone already, or went without
-        a word.
+      LostProcessError: in place of JAX's own error where another process has
+        ended, with what it said.
     """
     try:
         yield
@@ -187,6 +188,13 @@ def parting_words() -> Iterator[None]:
         if cause is error:
             raise
         raise cause from error
+
+
+def check_present() -> None:
+    """Raises `LostProcessError` if another process has left with an error."""
+    if jax.process_count() > 1:
+        for index in range(jax.process_count()):
+            _check_present(index)
 
 
 def meet(*, key: str, timeout_ms: int) -> None:
@@ -233,21 +241,19 @@ def _hear(key: str, speaker: int, patience: float = PATIENCE) -> Any:
     """Returns what a process tells; looks every second whether it has left instead."""
     client = multihost.get_jax_distributed_client()
     deadline = time.monotonic() + patience
-    who = f"process {speaker} of {jax.process_count()}"
     while True:
         try:
             return json.loads(client.blocking_key_value_get(key, 1000))
         except jax.errors.JaxRuntimeError as error:
-            if word := _last_word(speaker):
-                kind = UserError if word["waits"] else LostProcessError
-                raise kind(f"{who} ended: {word['error']}") from error
+            _check_present(speaker)
             if time.monotonic() > deadline or "DEADLINE_EXCEEDED" not in str(error):
                 raise SilentProcessError(
-                    f"{who} did not answer within {patience:.0f} s ({first_line(error)})"
+                    f"process {speaker} of {jax.process_count()} did not answer within "
+                    f"{patience:.0f} s ({first_line(error)})"
                 ) from error
 
 
-def _call_the_roll(error: Exception) -> UserError | None:
+def _call_the_roll(error: Exception) -> LostProcessError | None:
     """Returns an error that names a process that is not there any more, if one isn't."""
     me, count = jax.process_index(), jax.process_count()
     try:
@@ -259,31 +265,32 @@ def _call_the_roll(error: Exception) -> UserError | None:
             f"{first_line(silence)}, and here {first_line(error)}\nThe same command on all of "
             "them goes on from the last complete checkpoint"
         )
-    except UserError as word:
+    except LostProcessError as word:
         return word
     return None
 
 
 def _leave(error: Exception) -> None:
-    """Tells the others why this process ends, and gives them time to hear it."""
-    # Who has been told of something to mend waits for the others, and leaves with
-    # them; whatever else ends, ends at once.
-    waits = isinstance(error, UserError) and not isinstance(error, HungError | LostProcessError)
+    """Tells the others why this process ends; the first hears them out."""
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    word = {"error": f"{kind}{first_line(error)}", "waits": waits}
-    with contextlib.suppress(jax.errors.JaxRuntimeError):  # nobody is there to hear it
-        _tell(_LAST_WORD.format(jax.process_index()), word)
-    if is_first() and not waits:
-        time.sleep(GRACE)  # without the first none can speak to another
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # nobody hears it, or answers
+        _tell(_LAST_WORD.format(jax.process_index()), f"{kind}{first_line(error)}")
+        if is_first():
+            # Without the first, none can speak to another.
+            deadline = time.monotonic() + GRACE
+            for index in range(1, jax.process_count()):
+                patience = max(0.0, deadline - time.monotonic())
+                multihost.get_jax_distributed_client().blocking_key_value_get(
+                    _LAST_WORD.format(index), int(1000 * patience)
+                )
 
 
-def _last_word(index: int) -> dict[str, Any]:
-    """Returns what a process said when it left, {} if it hasn't."""
+def _check_present(index: int) -> None:
+    """Raises `LostProcessError` with what a process said when it ended, if it has."""
     client = multihost.get_jax_distributed_client()
-    try:
-        return json.loads(client.key_value_try_get(_LAST_WORD.format(index)))
-    except jax.errors.JaxRuntimeError:
-        return {}
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # it has not said anything
+        word = json.loads(client.key_value_try_get(_LAST_WORD.format(index)))
+        raise LostProcessError(f"process {index} of {jax.process_count()} ended: {word}")
 
 
 def _sign(roll: remote.Path, index: int) -> None:
