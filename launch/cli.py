@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from research.errors import DivergedError, HungError, LostProcessError, UserError
 
 SUCCESS = 0
+CRASHED = 1
 BAD_INPUT = 2
 DIVERGED = 3
 STOPPED = 75
@@ -66,10 +68,18 @@ def guarded(main: Callable[[list[str]], int], argv: list[str]) -> int:
         return 1
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, HungError | LostProcessError) and not _in_notebook():
-            _flush()
-            os._exit(BAD_INPUT)  # what does not answer would hold up any other exit
-        return DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+        code = DIVERGED if isinstance(error, DivergedError) else BAD_INPUT
+        # What does not answer would hold up any other exit.
+        at_once = isinstance(error, HungError | LostProcessError)
+    except Exception:
+        if not _one_of_many():
+            raise
+        traceback.print_exc()
+        code, at_once = CRASHED, True
+    if (at_once or _one_of_many()) and not _in_notebook():
+        _flush()
+        os._exit(code)
+    return code
 
 
 def _flush() -> None:
@@ -77,6 +87,11 @@ def _flush() -> None:
         sys.stdout.flush()
     except OSError:  # whoever read what we print has gone, as `head` or a terminal does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _one_of_many() -> bool:
+    """Whether this process trains together with others, for which JAX waits at its end."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _in_notebook() -> bool:

@@ -42,6 +42,7 @@ def main(argv: list[str]) -> int:
         enable_compilation_cache()
         with contextlib.ExitStack() as stack:
             stream = None if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(processes.parting_words())
             outcome = train(experiment, workdir, Console(stream), stop)
         return cli.STOPPED if outcome.stopped else cli.SUCCESS
 

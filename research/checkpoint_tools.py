@@ -34,10 +34,10 @@ class Listed:
 
     Attributes:
       step: its step.
-      saved: when, as date and time.
+      saved: when, as date and time; "" where an earlier version did not note it.
       size: bytes of its files.
       score: (accuracy, −loss) on validation; None where it was not the best then.
-      jax: the version of JAX that wrote it.
+      jax: the version of JAX that wrote it; "" where that was not noted.
     """
 
     step: int
@@ -56,15 +56,15 @@ def list_all(path: str) -> dict[int, Listed | None]:
 def _listed(folder: remote.Path) -> Listed | None:
     try:
         content = manifest.read(folder)
-        return Listed(
-            step=content["step"],
-            saved=content["saved"],
-            size=sum(size for size, _ in content["files"].values()),
-            score=content["score"],
-            jax=content["versions"]["jax"],
-        )
-    except (UserError, LookupError):
+    except UserError:
         return None
+    return Listed(
+        step=int(folder.name),
+        saved=content.get("saved", ""),
+        size=sum(size for size, _ in content["files"].values()),
+        score=content.get("score"),
+        jax=content.get("versions", {}).get("jax", ""),
+    )
 
 
 def damages(path: str, step: int | None = None) -> dict[int, list[str]]:

@@ -73,7 +73,9 @@ class Checkpoints:
                     [policies.LatestN(keep), _NewestWithScore(self.score)]
                 ),
                 async_options=ocp.AsyncOptions(
-                    timeout_secs=int(timeout), post_finalization_callback=self._write_manifest
+                    timeout_secs=int(timeout),
+                    barrier_sync_fn=processes.meet,
+                    post_finalization_callback=self._write_manifest,
                 ),
             ),
         )
@@ -195,6 +197,7 @@ class Checkpoints:
         Raises:
           FailedSaveError: if one has failed.
           HungError: if one does not end.
+          LostProcessError: if another process, which has to save its part, has ended.
         """
         failures: list[BaseException] = []
 
@@ -208,14 +211,18 @@ class Checkpoints:
         # In a thread, since the thread that writes can't be interrupted.
         waiter = threading.Thread(target=finish, daemon=True)
         waiter.start()
-        waiter.join(self._timeout)
+        self._hung = True
+        deadline = time.monotonic() + self._timeout
+        while waiter.is_alive() and time.monotonic() < deadline:
+            waiter.join(1.0)
+            processes.check_present()
         if waiter.is_alive():
-            self._hung = True
             raise HungError(
                 f"saving a checkpoint to {self._directory} has not ended after "
                 f"{self._timeout:.0f} s; does the disk answer? The same command resumes from "
                 "the last complete checkpoint"
             )
+        self._hung = False
         with errors_of_disk("a checkpoint", self._directory, Exception, FailedSaveError):
             if failures:
                 raise failures[0]

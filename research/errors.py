@@ -30,6 +30,10 @@ class LostProcessError(UserError):
     """Another process of the run is missing; this one can't leave in good order either."""
 
 
+class SilentProcessError(LostProcessError):
+    """Another process has neither answered nor said that it leaves."""
+
+
 class DivergedError(UserError):
     """Training produced a loss or a gradient that is not a finite number."""
 

@@ -6,15 +6,17 @@ when to stop) is decided by the first and heard by all; every wait is bounded
 and says who is missing.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -22,11 +24,17 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 from research import remote
-from research.errors import LostProcessError, UserError, first_line
+from research.errors import LostProcessError, SilentProcessError, UserError, first_line
 from research.workdir import open_workdir
 
 PATIENCE = 300.0
 """Seconds that a process waits for the others before it gives up."""
+
+ROLL_CALL = 10.0
+"""Seconds within which a process that is there answers to its name."""
+
+GRACE = 5.0
+"""Seconds that the first process stays after an error, unless all others have left before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +166,47 @@ def check_same(what: str, value: Any) -> None:
         )
 
 
+@contextlib.contextmanager
+def parting_words() -> Iterator[None]:
+    """Lets the others know what ended this process, where an error ends the block.
+
+    Whoever leaves this way has to end at once: others may wait for it, and would
+    be waited for.
+
+    Raises:
+      LostProcessError: in place of JAX's own error where another process has
+        ended, with what it said.
+    """
+    try:
+        yield
+    except Exception as error:
+        if jax.process_count() == 1:
+            raise
+        is_of_jax = isinstance(error, jax.errors.JaxRuntimeError)
+        cause = (_call_the_roll(error) if is_of_jax else None) or error
+        _leave(cause)
+        if cause is error:
+            raise
+        raise cause from error
+
+
+def check_present() -> None:
+    """Raises `LostProcessError` if another process has left with an error."""
+    if jax.process_count() > 1:
+        for index in range(jax.process_count()):
+            _check_present(index)
+
+
+def meet(*, key: str, timeout_ms: int) -> None:
+    """Barrier for the threads of Orbax; who comes with an exception goes on with it at once.
+
+    Else the process whose disk is full would wait for all others before it says so.
+    """
+    if failure := sys.exception():
+        raise failure
+    multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
+
+
 class StopTogether:
     """Asks whether a run is to stop, so that all processes stop after the same step."""
 
@@ -184,20 +233,67 @@ class StopTogether:
 _questions = itertools.count()
 """All processes ask the same questions in the same order."""
 
+_LAST_WORD = "hanok/left/{}"
+
 
 def _tell(key: str, value: Any) -> None:
     multihost.get_jax_distributed_client().key_value_set(key, json.dumps(value))
 
 
-def _hear(key: str, speaker: int) -> Any:
+def _hear(key: str, speaker: int, patience: float = PATIENCE) -> Any:
+    """Returns what a process tells; looks every second whether it has left instead."""
     client = multihost.get_jax_distributed_client()
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return json.loads(client.blocking_key_value_get(key, 1000))
+        except jax.errors.JaxRuntimeError as error:
+            _check_present(speaker)
+            if time.monotonic() > deadline or "DEADLINE_EXCEEDED" not in str(error):
+                raise SilentProcessError(
+                    f"process {speaker} of {jax.process_count()} did not answer within "
+                    f"{patience:.0f} s ({first_line(error)})"
+                ) from error
+
+
+def _call_the_roll(error: Exception) -> LostProcessError | None:
+    """Returns an error that names a process that is not there any more, if one isn't."""
+    me, count = jax.process_index(), jax.process_count()
     try:
-        return json.loads(client.blocking_key_value_get(key, int(1000 * PATIENCE)))
-    except jax.errors.JaxRuntimeError as error:
-        raise LostProcessError(
-            f"process {speaker} of {jax.process_count()} did not answer within "
-            f"{PATIENCE:.0f} s: {first_line(error)}"
-        ) from error
+        _tell(f"hanok/present/{me}", True)
+        for index in range(count):
+            _hear(f"hanok/present/{index}", index, ROLL_CALL)
+    except SilentProcessError as silence:
+        return LostProcessError(
+            f"{first_line(silence)}, and here {first_line(error)}\nThe same command on all of "
+            "them goes on from the last complete checkpoint"
+        )
+    except LostProcessError as word:
+        return word
+    return None
+
+
+def _leave(error: Exception) -> None:
+    """Tells the others why this process ends; the first hears them out."""
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # nobody hears it, or answers
+        _tell(_LAST_WORD.format(jax.process_index()), f"{kind}{first_line(error)}")
+        if is_first():
+            # Without the first, none can speak to another.
+            deadline = time.monotonic() + GRACE
+            for index in range(1, jax.process_count()):
+                patience = max(0.0, deadline - time.monotonic())
+                multihost.get_jax_distributed_client().blocking_key_value_get(
+                    _LAST_WORD.format(index), int(1000 * patience)
+                )
+
+
+def _check_present(index: int) -> None:
+    """Raises `LostProcessError` with what a process said when it ended, if it has."""
+    client = multihost.get_jax_distributed_client()
+    with contextlib.suppress(jax.errors.JaxRuntimeError):  # it has not said anything
+        word = json.loads(client.key_value_try_get(_LAST_WORD.format(index)))
+        raise LostProcessError(f"process {index} of {jax.process_count()} ended: {word}")
 
 
 def _sign(roll: remote.Path, index: int) -> None:

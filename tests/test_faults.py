@@ -2,11 +2,14 @@
 
 import pytest
 
-from tests.faults import damage, disks, feeds, fuzz, stops, storm, writers
+from tests.faults import damage, disks, feeds, fuzz, pods, stops, storm, writers
 
 SHORT = {
     "kills": lambda path: storm.kill_storm(2, path),
     "SIGTERM": lambda path: stops.sigterm_matrix(path, phases=("import", "commit")),
+    "SIGTERM to one of two": lambda path: pods.sigterm_of_one(path, phases=("save",)),
+    "missing process": lambda path: pods.missing_process(path, ways=("killed",)),
+    "failing process": lambda path: pods.failing_process(path, whose=(1,)),
     "other reasons to stop": lambda path: stops.other_reasons(path, reasons=("SIGINT twice",)),
     "damaged checkpoints": damage.damaged_files,
     "disks": lambda path: disks.failing_disks(path, sizes=("200k",)),

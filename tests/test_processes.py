@@ -3,26 +3,20 @@
 import json
 import os
 import signal
-import time
 
 import numpy as np
 import pytest
 
 from launch import cli
+from research.errors import UserError
 from research.metrics import read
+from tests.faults import pods
+from tests.faults.common import ENDLESS
 from tests.placements import COMMON, MODELS, TOLERANCE
 from tests.pod import Pod
 from tests.runs import experiment, run
 
 TRAINING = [*COMMON, *MODELS["cnn"], "--config.mesh.mode=fsdp"]
-ENDLESS = [
-    "--config.steps=1000000",
-    "--config.checkpoint.every_steps=1000000",
-    "--config.evaluation.every_epochs=100000",
-    "--config.logging.every_steps=5",
-    "--config.model.widths=(16,)",
-    "--heartbeat_timeout=10",
-]
 
 
 def losses(path):
@@ -83,60 +77,44 @@ def test_four_processes_go_on_where_one_was_stopped(tmp_path, alone):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_one_of_two_stops_both_after_the_same_step(tmp_path, number):
-    with Pod(tmp_path, 2, *ENDLESS) as pod:
-        pod.wait_for("ETA")
-        os.kill(pod.processes[1].pid, number)
-        ended = pod.end()
-    assert [process.code for process in ended.values()] == [cli.STOPPED] * 2, ended
-    saved = [int(path.name) for path in (tmp_path / "checkpoints").iterdir()]
-    assert f"stopped by SIGTERM after step {saved[0]}; saved" in ended[0].output
-
-
-def test_a_lost_process_ends_the_other_in_bounded_time_and_is_named(tmp_path):
-    with Pod(tmp_path, 2, *ENDLESS) as pod:
-        pod.wait_for("ETA")
-        pod.processes[1].kill()
-        start = time.monotonic()
-        ended = pod.end()
-        assert time.monotonic() - start < 40
-    assert ended[0].code not in (cli.SUCCESS, cli.STOPPED)
-    assert "The following tasks are unhealthy (stopped sending heartbeats):\n1\n" in ended[0].errors
-
-
-def test_a_process_that_never_comes_is_named(tmp_path):
-    (tmp_path / "processes").mkdir()
-    (tmp_path / "processes" / "1").write_text("of an earlier run")
-    os.utime(tmp_path / "processes" / "1", (0, 0))
-    with Pod(tmp_path, 2, "--join_timeout=3", only=[0]) as pod:
-        ended = pod.end()
-    assert ended[0].code == cli.BAD_INPUT
-    assert ended[0].errors.startswith(
-        "error: not all processes joined the run within 3 s; missing: process 1 of 2. Start all"
-    )
+    first, second = pods.members(tmp_path, *ENDLESS)
+    first.wait_for("ETA")
+    os.kill(second.pid, number)
+    first, second = first.ended(), second.ended()
+    assert first.code == second.code == cli.STOPPED, (first, second)
+    (saved,) = (path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert f"stopped by SIGTERM after step {saved}; saved" in first.output
 
 
 def test_processes_with_different_experiments_are_refused(tmp_path):
-    with Pod(tmp_path, 2, process_1=["--config.seed=5"]) as pod:
-        ended = pod.end()
-    for process in ended.values():
-        assert process.code == cli.BAD_INPUT
-        assert (
-            "error: the experiment of process 1 differs from that of process 0." in process.errors
-        )
+    for process in pods.ended(tmp_path, own=["--config.seed=5"]):
+        assert process.refused("the experiment of process 1 differs from that of process 0.")
     assert not (tmp_path / "experiment.json").exists()
 
 
 def test_what_the_first_refuses_all_refuse(tmp_path):
     (tmp_path / "checkpoints" / "5").mkdir(parents=True)
-    with Pod(tmp_path, 2) as pod:
-        ended = pod.end()
-    for process in ended.values():
-        assert process.code == cli.BAD_INPUT
-        assert "holds checkpoints but no experiment.json" in process.errors
+    for process in pods.ended(tmp_path):
+        assert process.refused("holds checkpoints but no experiment.json")
+
+
+def test_what_one_alone_refuses_ends_the_others_who_say_so(tmp_path):
+    first, second = pods.ended(tmp_path, fault=lose_data)
+    assert second.refused("error: the data are not on this machine")
+    assert first.refused("error: process 1 of 2 ended: the data are not on this machine")
+
+
+def lose_data():
+    """Has a process find no data."""
+    from research import training
+
+    def open_dataset(_):
+        raise UserError("the data are not on this machine")
+
+    training.open_dataset = open_dataset
 
 
 def test_pmap_of_several_processes_is_refused(tmp_path):
-    with Pod(tmp_path, 2, "--config.mesh.mode=pmap") as pod:
-        ended = pod.end()
-    assert {process.code for process in ended.values()} == {cli.BAD_INPUT}
-    assert "config.mesh.mode: pmap runs in one process" in ended[0].errors
+    first, second = pods.ended(tmp_path, "--config.mesh.mode=pmap")
+    assert first.refused("config.mesh.mode: pmap runs in one process")
+    assert second.refused()

@@ -5,6 +5,8 @@ import io
 import json
 import threading
 
+import fsspec
+import gcsfs
 import jax
 import numpy as np
 import pytest
@@ -36,6 +38,10 @@ def bucket():
         for name, value in environment.items():
             patch.setenv(name, value)
         yield f"gs://{BUCKET}"
+        # Else gcsfs closes them when Python ends, and its event loop may be gone.
+        for system in gcsfs.GCSFileSystem._cache.values():
+            if system.session:
+                fsspec.asyn.sync(system.loop, system.session.close)
 
 
 @pytest.fixture(scope="module")

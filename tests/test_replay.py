@@ -13,6 +13,7 @@ OVERRIDES = [
     "--config.steps=8",
     "--config.model.widths=(8,)",
     "--config.model.dropout_rate=0.5",
+    "--config.optimizer.name=momentum",
     "--config.logging.every_steps=1",
     "--config.logging.tensorboard=false",
     "--config.checkpoint.every_steps=3",
@@ -27,7 +28,7 @@ def finished(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("step", "start"), [(2, 0), (3, 0), (4, 3), (8, 6)])
+@pytest.mark.parametrize(("step", "start"), [(3, 0), (4, 3), (8, 6)])
 def test_the_step_is_reached_from_the_checkpoint_before_it_and_is_the_same(finished, step, start):
     found = replayed(finished, step)
     assert found.start == start and found.findings == []

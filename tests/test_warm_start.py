@@ -10,11 +10,13 @@ import pytest
 
 from research.checkpoint_files import read_arrays
 from research.checkpoints import Checkpoints
+from research.data.splits import open_dataset
 from research.errors import UserError
-from research.experiment import Restore
+from research.experiment import Restore, timetable
 from research.models.mlp import Mlp
 from research.optimizers.adam import Adam
 from research.optimizers.schedule_free import ScheduleFreeAdam
+from research.program import make_program
 from research.sharding import path_name
 from research.warm_start import begin_with, choose
 from tests import tiny
@@ -152,24 +154,28 @@ def test_what_can_mean_nothing_is_refused_at_once(given, message):
 
 def test_a_run_begins_with_it_and_needs_it_no_more_once_it_has_saved(tmp_path):
     chosen = experiment(
-        "--config.steps=3", "--config.model.widths=(8,)", "--config.logging.tensorboard=false"
-    )
-    run(chosen, tmp_path / "source")
-    source = tmp_path / "source" / "checkpoints" / "3"
-    frozen = dataclasses.replace(
-        # The step changes no parameter: what is saved is what the run began with.
-        chosen, seed=1, optimizer=dataclasses.replace(chosen.optimizer, learning_rate=1e-30)
+        "--config.steps=3", "--config.model.widths=(8,)", "--config.logging.tensorboard=false",
+        # The first step changes no parameter: what is saved is what the run began with.
+        "--config.optimizer.schedule.warmup_fraction=0.5",
     )  # fmt: skip
-    warm = dataclasses.replace(frozen, restore=Restore(checkpoint=str(source)))
-    with pytest.raises(UserError, match="has nothing for this run"):
-        run(dataclasses.replace(warm, restore=Restore(checkpoint=str(source), only="x")), tmp_path)
+    source = tmp_path / "source" / "checkpoints" / "3"
+    dataset = open_dataset(chosen.data)
+    program = make_program(chosen, timetable(chosen, len(dataset.train)), dataset)
+    saved = Checkpoints(source.parent)
+    saved.save(3, jax.tree.map(lambda leaf: leaf + 1, program.init()))
+    saved.close()
 
+    def warm(**options):
+        return dataclasses.replace(chosen, restore=Restore(checkpoint=str(source), **options))
+
+    with pytest.raises(UserError, match="has nothing for this run"):
+        run(warm(only="x"), tmp_path)
     # The mended command is free to take the directory that the wrong one did not claim.
     output = io.StringIO()
-    run(warm, tmp_path, stop_after=1, output=output)
+    run(warm(), tmp_path, stop_after=1, output=output)
     assert "restored from" in output.getvalue()
     found, expected = read_arrays(tmp_path / "checkpoints" / "1"), read_arrays(source)
     np.testing.assert_array_equal(found["params/logits/kernel"], expected["params/logits/kernel"])
     assert found["step"] == found["opt_state/0/count"] == 1
     shutil.rmtree(tmp_path / "source")
-    assert run(warm, tmp_path).step == 3
+    assert run(warm(), tmp_path).step == 3

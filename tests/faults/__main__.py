@@ -18,13 +18,16 @@ def main() -> int:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import logging
 
-    from tests.faults import damage, disks, feeds, fuzz, nonfinite, stops, storm, writers
+    from tests.faults import damage, disks, feeds, fuzz, nonfinite, pods, stops, storm, writers
 
     logging.getLogger().setLevel(logging.CRITICAL)
     rounds, cases = options.rounds, options.cases
     kinds = {
         "kill_storm": lambda path: storm.kill_storm(rounds, path),
         "sigterm_matrix": stops.sigterm_matrix,
+        "sigterm_of_one": pods.sigterm_of_one,
+        "missing_process": pods.missing_process,
+        "failing_process": pods.failing_process,
         "other_reasons": stops.other_reasons,
         "damaged_files": damage.damaged_files,
         "failing_disks": disks.failing_disks,

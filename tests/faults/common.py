@@ -25,6 +25,11 @@ OVERRIDES = [
     "--config.checkpoint.every_steps=20",
     "--config.optimizer.ema_decay=0.9",
 ]
+ENDLESS = (
+    "--config.steps=1000000",
+    "--config.checkpoint.every_steps=1000000",
+    "--config.evaluation.every_epochs=100000",
+)
 PATIENCE = 120.0
 """Seconds after which a process that has not ended counts as hanging."""
 
@@ -74,7 +79,7 @@ class Process:
         command: str = "launch.train",
     ):
         """Starts a command on the work directory `path`."""
-        self._output = pathlib.Path(tempfile.mkdtemp(dir=_scratch()))
+        self._output = new_folder()
         self._start = time.monotonic()
         argv = [f"--workdir={path}", *(OVERRIDES if command == "launch.train" else []), *overrides]
         self._process = _server().Process(
@@ -146,7 +151,7 @@ def finish(path: pathlib.Path, *overrides: str, **how) -> Ended:
 @functools.cache
 def undisturbed(*overrides: str) -> pathlib.Path:
     """Returns the work directory of a run that nothing disturbed; made once."""
-    path = pathlib.Path(tempfile.mkdtemp(dir=_scratch()))
+    path = new_folder()
     ended = finish(path, *overrides)
     if ended.code:
         raise AssertionError(f"an undisturbed run ended with {ended}")
@@ -187,6 +192,11 @@ def resume(table: Table, path: pathlib.Path, outcome: str) -> None:
     table.demand(not lines, outcome, "; ".join(lines))
 
 
+def new_folder() -> pathlib.Path:
+    """Returns a folder that is removed when this process ends."""
+    return pathlib.Path(tempfile.mkdtemp(dir=_scratch()))
+
+
 @functools.cache
 def _scratch() -> pathlib.Path:
     path = pathlib.Path(tempfile.mkdtemp(prefix="faults-"))
@@ -214,4 +224,9 @@ def _main(command: str, argv: list[str], fault: Callable | None, output: pathlib
     if fault:
         fault()
     main = importlib.import_module(command).main
-    cli.run(lambda _: main(argv))
+    try:
+        cli.run(lambda _: main(argv))
+    finally:
+        # As any interpreter does at its end, where JAX's processes part in good
+        # order; those of multiprocessing end without.
+        atexit._run_exitfuncs()

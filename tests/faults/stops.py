@@ -6,7 +6,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import textwrap
 
 from launch import cli
 from tests.faults import common
@@ -24,7 +23,7 @@ def sigterm_matrix(folder: pathlib.Path, phases=PHASES) -> common.Table:
     for phase in phases:
         path = folder / phase
         if phase == "import":
-            code = _stopped_while_importing(path)
+            code = stopped_while_importing(path)
             table.demand(code == cli.STOPPED, SAVED, f"{phase}: code {code}")
         else:
             ended = common.finish(path, fault=functools.partial(send, phase, signal.SIGTERM))
@@ -108,20 +107,20 @@ def be_preempted() -> None:
     os.environ["GCE_METADATA_HOST"] = f"127.0.0.1:{server.server_port}"
 
 
-def _stopped_while_importing(path: pathlib.Path) -> int:
-    """Returns the exit code of a process that gets SIGTERM when it begins to import JAX."""
-    script = textwrap.dedent("""
-        import os, signal, sys
+def stopped_while_importing(path: pathlib.Path, *arguments: str) -> int:
+    """Returns the exit code of a run whose process gets SIGTERM when it begins to import JAX."""
+    script = """
+import os, signal, sys
 
-        class Notice:
-            def find_spec(self, name, path=None, target=None):
-                if name == "jax":
-                    sys.meta_path.remove(self)
-                    os.kill(os.getpid(), signal.SIGTERM)
+class Notice:
+    def find_spec(self, name, path=None, target=None):
+        if name == "jax":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGTERM)
 
-        sys.meta_path.insert(0, Notice())
-        from launch import cli, train
-        cli.run(train.main)
-    """)
-    command = [sys.executable, "-c", script, f"--workdir={path}", *common.OVERRIDES]
-    return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+sys.meta_path.insert(0, Notice())
+from launch import cli, train
+cli.run(train.main)
+"""
+    command = [sys.executable, "-c", script, f"--workdir={path}", *common.OVERRIDES, *arguments]
+    return subprocess.run(command, capture_output=True).returncode

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from launch import checkpoints, cli
-from research import metrics, workdir
+from research import manifest, metrics, workdir
 from research.checkpoints import Checkpoints
 from research.lock import sole_writer
 from tests.runs import experiment, run
@@ -60,6 +60,23 @@ def test_ls_shows_step_time_size_version_and_score(filled, capsys):
     pattern = r"  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}  +[\d,]+ bytes  jax [\d.]+"
     assert re.fullmatch(rf" +2{pattern}  validation accuracy 0\.5000", lines[1])
     assert re.fullmatch(rf" +4{pattern}", lines[3])
+
+
+def test_ls_shows_what_noted_less_of_itself(tmp_path, capsys):
+    saved = Checkpoints(tmp_path / "checkpoints")
+    saved.save(1, {"w": jnp.arange(6.0)})
+    saved.close()
+    content = manifest.read(tmp_path / "checkpoints" / "1")
+    manifest.write(tmp_path / "checkpoints" / "1", content["leaves"], {})
+    code, shown, _ = call(capsys, "ls", tmp_path)
+    pattern = r" +1  at a time not noted +[\d,]+ bytes  jax of a version not noted\n"
+    assert code == cli.SUCCESS and re.fullmatch(pattern, shown)
+
+
+def test_ls_names_a_damaged_manifest(filled, capsys):
+    (filled / "checkpoints" / "3" / manifest.NAME).write_text("{}")
+    code, shown, _ = call(capsys, "ls", filled)
+    assert code == cli.SUCCESS and shown.splitlines()[2].strip() == "3  its manifest is damaged"
 
 
 def test_verify_names_what_is_damaged(filled, capsys):
