@@ -9,8 +9,8 @@ import numpy as np
 from research import checkpoint_files, manifest, metrics, remote, workdir
 from research.checkpoints import Checkpoints, Score
 from research.errors import UserError, errors_of_disk, shortened
-from research.experiment import Experiment
-from research.records import difference, from_dict
+from research.experiment import from_recorded
+from research.records import difference
 
 
 def open_checkpoints(path: str | os.PathLike) -> tuple[workdir.Workdir, Checkpoints]:
@@ -97,7 +97,7 @@ def compare(one: remote.Path, other: remote.Path) -> Difference:
     """
     folders = [checkpoint_files.find(folder) for folder in (one, other)]
     recorded = [manifest.read(folder).get("experiment") for folder in folders]
-    experiments = [from_dict(Experiment, values) for values in recorded if values]
+    experiments = [from_recorded(values) for values in recorded if values]
     ours, theirs = map(checkpoint_files.read_arrays, folders)
     differing = {
         path: _how_they_differ(ours.get(path), theirs.get(path))

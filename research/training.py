@@ -71,8 +71,8 @@ def train(
         processes.check_same("the data set", dataset.fingerprint)
         plan = timetable(experiment, len(dataset.train))
         program = make_program(experiment, plan, dataset)
-        if experiment.restore.checkpoint and not processes.decided(files.experiment.exists):
-            warm_start.choose(program.state_shapes, experiment.restore)
+        if experiment.init_from and not processes.decided(files.experiment.exists):
+            warm_start.choose(program.state_shapes, experiment, dataset.input_shape)
         processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))
         checkpoints = Checkpoints(
             files.checkpoints,
@@ -129,8 +129,8 @@ class Run:
             console.message(f"resuming after step {self.step} from {files.checkpoints}")
         else:
             self._state = program.init()
-            if experiment.restore.checkpoint:
-                choice = warm_start.choose(self._state, experiment.restore)
+            if experiment.init_from:
+                choice = warm_start.choose(self._state, experiment, dataset.input_shape)
                 self._state = warm_start.begin_with(choice, self._state)
                 console.message(str(choice))
         self._best_step, self._best_score = checkpoints.best() or (0, None)
