@@ -95,7 +95,8 @@ def _dry_run(experiment) -> int:
         timetable(experiment, len(dataset.train)),
         shape,
         num_classes,
-        Normalization(mean=dataset.mean, std=dataset.std),
+        Normalization.of(dataset),
+        dataset.class_weights,
     )
     if experiment.init_from:
         print(f"{warm_start.choose(jax.eval_shape(steps.init), experiment, shape)}\n")

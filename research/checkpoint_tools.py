@@ -36,7 +36,9 @@ class Listed:
       step: its step.
       saved: when, as date and time.
       size: bytes of its files.
-      score: (accuracy, −loss) on validation; None where it was not the best then.
+      score: (accuracy, −loss) on validation, of numbers that are predicted (R²,
+        −loss); None where it was not the best then.
+      measure: "accuracy" or "R²".
       jax: the version of JAX that wrote it.
     """
 
@@ -44,6 +46,7 @@ class Listed:
     saved: str
     size: int
     score: Score | None
+    measure: str
     jax: str
 
 
@@ -61,6 +64,7 @@ def _listed(folder: remote.Path) -> Listed | None:
             saved=content["saved"],
             size=sum(size for size, _ in content["files"].values()),
             score=content["score"],
+            measure="R²" if content["experiment"]["data"].get("regression") else "accuracy",
             jax=content["versions"]["jax"],
         )
     except (UserError, LookupError):

@@ -217,6 +217,22 @@ class Experiment(Record):
             f"{path}.init_from",
             "give the run whose arrays are meant, its work directory or a checkpoint",
         )
+        require(
+            self.loss.takes_numbers or not self.data.regression,
+            f"{path}.loss.name",
+            f"{self.loss.name!r} takes classes; config.data.regression gives numbers. Use 'mse'",
+        )
+        for name in ("label_smoothing", "class_weights") if self.data.regression else ():
+            require(
+                not getattr(self.loss, name),
+                f"{path}.loss.{name}",
+                "is about classes; with config.data.regression there are none",
+            )
+        require(
+            not self.loss.class_weights or self.data.balance != "weights",
+            f"{path}.loss.class_weights",
+            "are given by config.data.balance=weights; leave one of them out",
+        )
         for name in self.augmentation.mixing():
             where = f"{path}.augmentation.{name}"
             require(

@@ -73,7 +73,8 @@ def make_program(
         timetable,
         dataset.input_shape,
         len(dataset.class_names),
-        Normalization(mean=dataset.mean, std=dataset.std),
+        Normalization.of(dataset),
+        dataset.class_weights,
         in_use=functools.partial(gathered, mesh) if fsdp else lambda params: params,
     )
     shapes = jax.eval_shape(steps.init)

@@ -7,24 +7,43 @@ import flax
 import jax
 import jax.numpy as jnp
 
+from research.data.splits import Dataset
 from research.models.network import Network
 from research.optimizers.chain import Chain
 
 
 @flax.struct.dataclass
 class Normalization:
-    """Statistics of the training split along the inputs' last axis, float32.
+    """Statistics of the training split, float32.
 
     They are part of the state so that a checkpoint can be evaluated and
     exported without the data it was trained on.
+
+    Attributes:
+      mean, std: along the inputs' last axis.
+      target_mean, target_std: scalars of the numbers to be predicted, () where
+        there are classes.
     """
 
     mean: jax.Array
     std: jax.Array
+    target_mean: Any = ()
+    target_std: Any = ()
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Normalization":
+        """Returns the statistics of a data set."""
+        return cls(dataset.mean, dataset.std, *(dataset.target or ()))
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Inputs of any dtype -> float32, zero mean and unit variance."""
         return (inputs.astype(jnp.float32) - self.mean) / self.std
+
+    def targets(self, labels: jax.Array) -> jax.Array:
+        """Labels -> what the outputs are to say: numbers standardised, classes as they are."""
+        if isinstance(self.target_mean, tuple):
+            return labels
+        return (labels - self.target_mean) / self.target_std
 
 
 @flax.struct.dataclass

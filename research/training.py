@@ -190,8 +190,7 @@ class Run:
         results = self._evaluate(self._dataset.read_test(), "test")
         for split, result in results.items():
             self._console.message(
-                f"{split} accuracy {result.accuracy:.4f}, loss {result.loss:.4f} "
-                f"({result.examples} examples, step {test_step})"
+                f"{split} {result.text(', ')} ({result.examples} examples, step {test_step})"
             )
         summary = {
             "experiment": self._experiment.name,
@@ -201,7 +200,7 @@ class Run:
             "stopped_early": self.step < self._plan.total_steps,
             "parameters": state.count_parameters(self._state),
             "best_step": best and best[0],
-            "best_validation_accuracy": best and best[1][0],
+            f"best_validation_{results['test'].measure}": best and best[1][0],
             "test_step": test_step,
             **{
                 split: result.as_dict(self._dataset.class_names)
@@ -291,9 +290,7 @@ class Run:
         values = jax.device_get(on_devices)
         self._watch.check(values["first_nonfinite_step"])
         line = {
-            name: float(values[name])
-            for name in ("loss", "accuracy", "gradient_norm", "learning_rate", "skipped_steps")
-            if name in values
+            name: float(value) for name, value in values.items() if name != "first_nonfinite_step"
         }
         if line.get("skipped_steps", 0) > self._skipped:
             self._skipped = line["skipped_steps"]
@@ -308,16 +305,15 @@ class Run:
         """Evaluates on validation, writes the lines, returns the score."""
         results = self._evaluate(self._dataset.validation, "validation")
         for split, result in results.items():
-            self._write(self.step, split, {"loss": result.loss, "accuracy": result.accuracy})
+            self._write(self.step, split, result.values())
             self._console.message(
-                f"step {self.step}/{self._plan.total_steps}  {split}  "
-                f"loss {result.loss:.4f}  accuracy {result.accuracy:.4f}"
+                f"step {self.step}/{self._plan.total_steps}  {split}  {result.text()}"
             )
         # Averaged parameters, where they are kept, are the ones to be used.
         chosen = list(results.values())[-1]
-        return chosen.accuracy, -chosen.loss
+        return chosen.score
 
-    def _evaluate(self, split: Split, name: str) -> dict[str, evaluation.Result]:
+    def _evaluate(self, split: Split, name: str) -> dict[str, evaluation.Measured]:
         return evaluation.evaluate_with_average(
             self._program.eval_step,
             self._state,

@@ -144,6 +144,14 @@ def test_class_weight_decides_whose_mistakes_are_made():
     assert (predicted_first((5.0, 1.0)), predicted_first((1.0, 5.0))) == (24, 0)
 
 
+def test_weights_of_balanced_data_act_as_those_of_the_loss():
+    weights, batch = (0.5, 1.0, 4.0), BATCHES[0]
+    given = tiny.steps(tiny.experiment(loss=SoftmaxCrossEntropy(class_weights=weights)))
+    balanced = tiny.steps(tiny.experiment(), class_weights=weights)
+    after = [steps.train_step(steps.init(), batch) for steps in (given, balanced)]
+    jax.tree.map(np.testing.assert_array_equal, *after)
+
+
 def test_kept_average_is_evaluated_beside_the_parameters():
     chosen = tiny.experiment(optimizer=ScheduleFreeAdam(learning_rate=0.05))
     dataset = tiny.dataset()
