@@ -83,7 +83,7 @@ def _dry_run(experiment) -> int:
     from research.experiment import timetable
     from research.models.table import table_of_layers
     from research.objectives import objective
-    from research.state import Normalization
+    from research.state import normalization
     from research.steps import make_steps
 
     print(f"{describe(experiment)}\n")
@@ -95,7 +95,7 @@ def _dry_run(experiment) -> int:
         timetable(experiment, len(dataset.train)),
         shape,
         num_classes,
-        Normalization.of(dataset),
+        normalization(dataset),
         dataset.class_weights,
     )
     if experiment.init_from:

@@ -16,7 +16,7 @@ from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
 from research.records import require
 from research.sharding import gathered, state_shardings, with_shardings
-from research.state import Normalization, TrainState, is_finite
+from research.state import TrainState, is_finite, normalization
 from research.steps import Batch, make_steps
 
 
@@ -73,7 +73,7 @@ def make_program(
         timetable,
         dataset.input_shape,
         len(dataset.class_names),
-        Normalization.of(dataset),
+        normalization(dataset),
         dataset.class_weights,
         in_use=functools.partial(gathered, mesh) if fsdp else lambda params: params,
     )

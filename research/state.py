@@ -14,36 +14,41 @@ from research.optimizers.chain import Chain
 
 @flax.struct.dataclass
 class Normalization:
-    """Statistics of the training split, float32.
+    """Statistics of the training split along the inputs' last axis, float32.
 
     They are part of the state so that a checkpoint can be evaluated and
     exported without the data it was trained on.
-
-    Attributes:
-      mean, std: along the inputs' last axis.
-      target_mean, target_std: scalars of the numbers to be predicted, () where
-        there are classes.
     """
 
     mean: jax.Array
     std: jax.Array
-    target_mean: Any = ()
-    target_std: Any = ()
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> "Normalization":
-        """Returns the statistics of a data set."""
-        return cls(dataset.mean, dataset.std, *(dataset.target or ()))
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Inputs of any dtype -> float32, zero mean and unit variance."""
         return (inputs.astype(jnp.float32) - self.mean) / self.std
 
     def targets(self, labels: jax.Array) -> jax.Array:
-        """Labels -> what the outputs are to say: numbers standardised, classes as they are."""
-        if isinstance(self.target_mean, tuple):
-            return labels
+        """Labels -> what the outputs are to say: classes as they are."""
+        return labels
+
+
+@flax.struct.dataclass
+class NormalizationWithTarget(Normalization):
+    """The same with statistics of the numbers to be predicted, float32 scalars."""
+
+    target_mean: jax.Array
+    target_std: jax.Array
+
+    def targets(self, labels: jax.Array) -> jax.Array:
+        """Numbers to be predicted -> the same, of zero mean and unit variance."""
         return (labels - self.target_mean) / self.target_std
+
+
+def normalization(dataset: Dataset) -> Normalization:
+    """Returns the statistics of a data set."""
+    if dataset.target is None:
+        return Normalization(dataset.mean, dataset.std)
+    return NormalizationWithTarget(dataset.mean, dataset.std, *dataset.target)
 
 
 @flax.struct.dataclass
