@@ -28,6 +28,9 @@ class Logging(Record):
     tensorboard: bool = True
     """Whether TensorBoard event files stand beside metrics.jsonl."""
 
+    layer_gradients: bool = False
+    """Whether a line has the norm of each layer's gradient, too, of its own step."""
+
     def validate(self, path):
         require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")
 

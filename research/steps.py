@@ -16,9 +16,9 @@ from research.augmentation.apply import augment
 from research.augmentation.options import check_images
 from research.augmentation.views import views
 from research.experiment import Evaluation, Experiment, Timetable
+from research.gradients import norm_of_each_layer
 from research.models.network import Network, network
 from research.objectives import Objective, objective
-from research.optimizers.base import Optimizer
 from research.optimizers.chain import Chain, make_chain
 from research.paths import path_name
 from research.state import (
@@ -46,7 +46,8 @@ class Steps(NamedTuple):
         scalars: "loss", "accuracy" (of numbers "mse") and "gradient_norm" are means
         over the steps since the last line of metrics, "learning_rate" is the one applied.
         Of int32 are "first_nonfinite_step" and, where steps may be skipped,
-        "skipped_steps".
+        "skipped_steps". Where they are asked for, there are the norms of the
+        layers' gradients.
       eval_step: (state, batch) -> sums over the unmasked examples: "loss"
         float32 scalar and "confusion" int32 [classes, classes], whose entry
         [i, j] counts examples of class i that were taken for class j, or of numbers
@@ -106,7 +107,7 @@ def make_steps(
         key = augmentation_key(state.seed, state.step)
         white = experiment.data.white
         batch = augment(experiment.augmentation, key, batch, num_classes, white)
-        return _train_step(net, chain, goal, in_use, options, timetable.log_every, state, batch)
+        return _train_step(net, chain, goal, in_use, experiment, timetable.log_every, state, batch)
 
     def eval_step(state: TrainState, batch: Batch):
         return _eval_step(net, goal, in_use, experiment.evaluation, state, batch)
@@ -121,11 +122,12 @@ def _train_step(
     chain: Chain,
     goal: Objective,
     in_use: Callable[[Any], Any],
-    options: Optimizer,
+    experiment: Experiment,
     log_every: int,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
+    options = experiment.optimizer
     labels = state.normalization.targets(batch["label"])
 
     def loss_of(params):
@@ -187,6 +189,8 @@ def _train_step(
         metrics["accuracy"] = sums.correct / sums.examples
     else:
         metrics["mse"] = metrics["loss"] * state.normalization.target_std**2
+    if experiment.logging.layer_gradients:
+        metrics |= norm_of_each_layer(gradient)
     if after.skips:
         metrics["skipped_steps"] = after.skips.total
     return after, metrics
