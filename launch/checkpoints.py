@@ -42,7 +42,7 @@ def _ls(values: flags.FlagValues) -> int:
         if found is None:
             print(f"{step:>9}  its manifest is damaged")
             continue
-        score = f"  validation accuracy {found.score[0]:.4f}" if found.score else ""
+        score = f"  validation {found.measure} {found.score[0]:.4f}" if found.score else ""
         saved, jax = found.saved or "at a time not noted", found.jax or "of a version not noted"
         print(f"{step:>9}  {saved:<25}  {found.size:>14,} bytes  jax {jax}{score}")
     return cli.SUCCESS

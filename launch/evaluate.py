@@ -5,7 +5,8 @@
     python -m launch.evaluate --workdir=runs/a --dropout_samples=50
     python -m launch.evaluate --workdir=runs/a --tta=flip
 
-Prints accuracy, loss and the confusion matrix. Exit codes: 0 done, 2 bad input.
+Prints accuracy, loss and the confusion matrix, or where numbers are predicted R²,
+MSE, MAE and loss. Exit codes: 0 done, 2 bad input.
 """
 
 from absl import flags
@@ -35,11 +36,9 @@ def main(argv: list[str]) -> int:
     changes = {name: value for name, value in changes.items() if value is not None}
     evaluated = evaluate_checkpoint(values.workdir, values.split, values.step, values.best, changes)
     for name, result in evaluated.results.items():
-        print(
-            f"step {evaluated.step}  {name}  accuracy {result.accuracy:.4f}  "
-            f"loss {result.loss:.4f}  ({result.examples} examples)"
-        )
-        print(confusion_table(result, evaluated.class_names))
+        print(f"step {evaluated.step}  {name}  {result.text()}  ({result.examples} examples)")
+        if evaluated.class_names:
+            print(confusion_table(result, evaluated.class_names))
     return cli.SUCCESS
 
 

@@ -21,9 +21,9 @@ from research.experiment import Experiment
 DEFAULT_CONFIG = pathlib.Path(configs.__file__).parent / "digits_mlp.py"
 
 SHORTHANDS = {
-    "restore_from": "restore.checkpoint",
-    "restore_only": "restore.only",
-    "allow_missing": "restore.allow_missing",
+    "restore_from": "init_from",
+    "restore_only": "transfer.only",
+    "allow_missing": "transfer.allow_missing",
 }
 """Flags that stand for fields of the experiment."""
 

@@ -2,7 +2,7 @@
 
     python -m launch.train --config=configs/digits_mlp.py --workdir=runs/a
     python -m launch.train --config.optimizer.learning_rate=3e-3 --workdir=runs/b
-    python -m launch.train --restore_from=runs/a/checkpoints/500 --workdir=runs/c
+    python -m launch.train --config.init_from=runs/a --workdir=runs/c
 
 Exit codes: 0 finished, 2 bad input, 3 loss or gradient not finite, 75 stopped
 with the state saved (by SIGINT, SIGTERM, SIGHUP, the notice of a preemption on
@@ -76,25 +76,31 @@ def _join_others(values, workdir: str) -> None:
 
 
 def _dry_run(experiment) -> int:
+    import jax
+
     from launch.flags import describe
+    from research import warm_start
     from research.data.splits import open_dataset
     from research.experiment import timetable
     from research.models.table import table_of_layers
     from research.objectives import objective
-    from research.state import Normalization
+    from research.state import normalization
     from research.steps import make_steps
 
     print(f"{describe(experiment)}\n")
     dataset = open_dataset(experiment.data)
     num_classes, shape = len(dataset.class_names), dataset.input_shape
     # Whatever a run would refuse is refused here.
-    make_steps(
+    steps = make_steps(
         experiment,
         timetable(experiment, len(dataset.train)),
         shape,
         num_classes,
-        Normalization(mean=dataset.mean, std=dataset.std),
+        normalization(dataset),
+        dataset.class_weights,
     )
+    if experiment.init_from:
+        print(f"{warm_start.choose(jax.eval_shape(steps.init), experiment, shape)}\n")
     outputs = objective(experiment.loss, num_classes).num_outputs
     print(table_of_layers(experiment.model, outputs, shape))
     return cli.SUCCESS

@@ -9,8 +9,8 @@ import numpy as np
 from research import checkpoint_files, manifest, metrics, remote, workdir
 from research.checkpoints import Checkpoints, Score
 from research.errors import UserError, errors_of_disk, shortened
-from research.experiment import Experiment
-from research.records import difference, from_dict
+from research.experiment import from_recorded
+from research.records import difference
 
 
 def open_checkpoints(path: str | os.PathLike) -> tuple[workdir.Workdir, Checkpoints]:
@@ -36,7 +36,9 @@ class Listed:
       step: its step.
       saved: when, as date and time; "" where an earlier version did not note it.
       size: bytes of its files.
-      score: (accuracy, −loss) on validation; None where it was not the best then.
+      score: (accuracy, −loss) on validation, of numbers that are predicted (R²,
+        −loss); None where it was not the best then.
+      measure: "accuracy" or "R²".
       jax: the version of JAX that wrote it; "" where that was not noted.
     """
 
@@ -44,6 +46,7 @@ class Listed:
     saved: str
     size: int
     score: Score | None
+    measure: str
     jax: str
 
 
@@ -58,11 +61,13 @@ def _listed(folder: remote.Path) -> Listed | None:
         content = manifest.read(folder)
     except UserError:
         return None
+    predicts_numbers = content.get("experiment", {}).get("data", {}).get("regression")
     return Listed(
         step=int(folder.name),
         saved=content.get("saved", ""),
         size=sum(size for size, _ in content["files"].values()),
         score=content.get("score"),
+        measure="R²" if predicts_numbers else "accuracy",
         jax=content.get("versions", {}).get("jax", ""),
     )
 
@@ -97,7 +102,7 @@ def compare(one: remote.Path, other: remote.Path) -> Difference:
     """
     folders = [checkpoint_files.find(folder) for folder in (one, other)]
     recorded = [manifest.read(folder).get("experiment") for folder in folders]
-    experiments = [from_dict(Experiment, values) for values in recorded if values]
+    experiments = [from_recorded(values) for values in recorded if values]
     ours, theirs = map(checkpoint_files.read_arrays, folders)
     differing = {
         path: _how_they_differ(ours.get(path), theirs.get(path))

@@ -21,7 +21,7 @@ from research.errors import (
 )
 
 Score = tuple[float, float]
-"""(accuracy, −loss) on the validation split; a larger one is better."""
+"""(accuracy or R², −loss) on the validation split; a larger one is better."""
 
 SAVING_TIMEOUT = 600.0
 """Seconds after which a save that has not finished counts as hung."""

@@ -66,21 +66,19 @@ class Console:
         Args:
           step: steps made.
           total_steps: steps of the whole run.
-          metrics: "loss" and "accuracy" of the last interval.
+          metrics: "loss" and, where there are classes, "accuracy" of the last interval.
           pace: "steps_per_second", "examples_per_second" and "data_wait", the
             share of time spent on waiting for batches.
         """
-        loss, accuracy = metrics["loss"], metrics["accuracy"]
+        shown = [f"{name} {metrics[name]:.4f}" for name in ("loss", "accuracy") if name in metrics]
         examples = f"{pace['examples_per_second']:,.0f} examples/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(
-                f"loss {loss:.4f}, accuracy {accuracy:.4f}, {examples}", refresh=False
-            )
+            self._bar.set_postfix_str(", ".join([*shown, examples]), refresh=False)
             self._bar.update(step - self._bar.n)
             return
         seconds_left = (total_steps - step) / pace["steps_per_second"]
         self.message(
-            f"step {step}/{total_steps}  loss {loss:.4f}  accuracy {accuracy:.4f}  "
+            f"step {step}/{total_steps}  {'  '.join(shown)}  "
             f"{pace['steps_per_second']:,.1f} steps/s  {examples}  "
             f"data {pace['data_wait']:.1%}  ETA {tqdm.format_interval(seconds_left)}"
         )

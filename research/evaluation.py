@@ -1,8 +1,9 @@
 """Evaluating a state on a split: every example counts exactly once."""
 
+import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -12,29 +13,76 @@ from research.data.feed import evaluation_batches
 from research.data.splits import Split
 from research.state import TrainState, averaged
 
+SHOWN_AS = {"accuracy": "accuracy", "r2": "R²", "mse": "MSE", "mae": "MAE", "loss": "loss"}
+"""Name of a measure in files -> on the screen, in this order."""
+
+OF_ANY_SIZE = ("mse", "mae")
+"""Measures in the unit of the data."""
+
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class Measured(abc.ABC):
     """What was measured on a split.
 
     Attributes:
       loss: mean over the examples of the experiment's loss.
+      measure: name of what the best checkpoint is chosen by; more is better.
+    """
+
+    loss: float
+    measure: ClassVar[str]
+
+    @property
+    @abc.abstractmethod
+    def examples(self) -> int:
+        """How many examples were evaluated."""
+
+    @abc.abstractmethod
+    def values(self) -> dict[str, float]:
+        """Returns what stands in a line of metrics, by name."""
+
+    @abc.abstractmethod
+    def as_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """Returns what stands in a summary."""
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """(The measure, −loss): the larger, the better."""
+        return self.values()[self.measure], -self.loss
+
+    def text(self, separator: str = "  ") -> str:
+        """Returns the values as people read them."""
+        values = self.values()
+        return separator.join(
+            f"{shown} {values[name]:{'.5g' if name in OF_ANY_SIZE else '.4f'}}"
+            for name, shown in SHOWN_AS.items()
+            if name in values
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Result(Measured):
+    """What was measured on examples of classes.
+
+    Attributes:
       confusion: int64 [classes, classes]; entry [i, j] counts the examples of
         class i that were taken for class j.
     """
 
-    loss: float
     confusion: np.ndarray
+    measure = "accuracy"
 
     @property
     def examples(self) -> int:
-        """How many examples were evaluated."""
         return int(self.confusion.sum())
 
     @property
     def accuracy(self) -> float:
         """Share of the examples whose class was found."""
         return int(np.trace(self.confusion)) / self.examples
+
+    def values(self) -> dict[str, float]:
+        return {"loss": self.loss, "accuracy": self.accuracy}
 
     def by_class(self, class_names: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
         """Returns precision, recall, F1 and number of examples of each class.
@@ -67,13 +115,42 @@ class Result:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class NumbersResult(Measured):
+    """What was measured on examples with numbers to be predicted.
+
+    Attributes:
+      mse: mean of the squared errors, in the square of the numbers' unit.
+      mae: mean of the absolute errors, in their unit.
+      r2: share of their variance on the split that the predictions explain, R².
+      count: how many examples were evaluated.
+    """
+
+    mse: float
+    mae: float
+    r2: float
+    count: int
+    measure = "r2"
+
+    @property
+    def examples(self) -> int:
+        return self.count
+
+    def values(self) -> dict[str, float]:
+        return {"loss": self.loss, "mse": self.mse, "mae": self.mae, "r2": self.r2}
+
+    def as_dict(self, class_names: Sequence[str]) -> dict[str, Any]:
+        del class_names  # there are none
+        return {**self.values(), "examples": self.count}
+
+
 def evaluate(
     eval_step: Callable[[TrainState, dict[str, jax.Array]], dict[str, jax.Array]],
     state: TrainState,
     split: Split,
     global_batch_size: int,
     sharding: Sharding,
-) -> Result:
+) -> Measured:
     """Evaluates a state on all examples of a split.
 
     Args:
@@ -84,17 +161,31 @@ def evaluate(
         but for the rounding of the loss.
       sharding: where batches go.
     """
-    loss, confusion = 0.0, np.int64(0)
+    totals: dict[str, Any] = {}
     unfetched = []
+
+    def add(fetched: Sequence[dict[str, np.ndarray]]) -> None:
+        for sums in fetched:
+            for name, value in sums.items():
+                # Wide enough for any number of batches.
+                wide = np.int64 if np.issubdtype(np.asarray(value).dtype, np.integer) else float
+                totals[name] = totals.get(name, 0) + np.asarray(value, wide)
+
     for batch in evaluation_batches(split, global_batch_size, sharding):
         unfetched.append(eval_step(state, batch))
         # One step late, so that the devices always have the next one to do.
-        for sums in jax.device_get(unfetched[:-1]):
-            loss, confusion = loss + float(sums["loss"]), confusion + sums["confusion"]
+        add(jax.device_get(unfetched[:-1]))
         del unfetched[:-1]
-    (sums,) = jax.device_get(unfetched)
-    loss, confusion = loss + float(sums["loss"]), confusion + sums["confusion"]
-    return Result(loss=loss / len(split), confusion=np.asarray(confusion, np.int64))
+    add(jax.device_get(unfetched))
+    loss = float(totals["loss"]) / len(split)
+    if "confusion" in totals:
+        return Result(loss=loss, confusion=totals["confusion"])
+    mse = loss * float(jax.device_get(state.normalization.target_std)) ** 2
+    mae = float(totals["absolute_error"]) / len(split)
+    variance = float(split.labels.astype(np.float64).var())
+    # As scikit-learn where all numbers are equal: 1 if they are met, else 0.
+    r2 = 1 - mse / variance if variance else float(mse == 0)
+    return NumbersResult(loss=loss, mse=mse, mae=mae, r2=r2, count=len(split))
 
 
 def evaluate_with_average(
@@ -104,7 +195,7 @@ def evaluate_with_average(
     name: str,
     global_batch_size: int,
     sharding: Sharding,
-) -> dict[str, Result]:
+) -> dict[str, Measured]:
     """Evaluates the parameters and, where it is kept, their average.
 
     Returns:

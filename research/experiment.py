@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-import re
+from collections.abc import Mapping
+from typing import Any
 
 from research.augmentation import TTA, Augmentation
 from research.data import DATASETS, Data, TfdsImages
@@ -10,7 +11,8 @@ from research.errors import UserError
 from research.models import MODELS, Model
 from research.objectives import LOSSES, Loss
 from research.optimizers import OPTIMIZERS, Optimizer
-from research.records import Record, choice, record, require, require_known
+from research.records import Record, choice, from_dict, record, require, require_known
+from research.transfer import Transfer
 
 MESH_AXES = ("data", "model")
 MESH_MODES = ("dp", "fsdp", "pmap")
@@ -26,6 +28,9 @@ class Logging(Record):
 
     tensorboard: bool = True
     """Whether TensorBoard event files stand beside metrics.jsonl."""
+
+    layer_gradients: bool = False
+    """Whether a line has the norm of each layer's gradient, too, of its own step."""
 
     def validate(self, path):
         require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")
@@ -185,36 +190,6 @@ def _parse_mesh_shape(shape: str, path: str = "config.mesh.shape") -> dict[str, 
 
 
 @record
-class Restore(Record):
-    """What a new run takes from another run's checkpoint, in place of initial values."""
-
-    checkpoint: str = ""
-    """The checkpoint's folder, such as "runs/a/checkpoints/500"; "": none."""
-
-    only: str = "params/|batch_stats/"
-    """Regular expression: arrays whose paths, such as "params/dense_0/kernel", begin
-    with it are taken."""
-
-    allow_missing: str = ""
-    """Regular expression: those of them that may keep their initial values, because
-    the checkpoint lacks them or has them in another shape or dtype; "": none."""
-
-    def validate(self, path):
-        for name in ("only", "allow_missing"):
-            try:
-                re.compile(getattr(self, name))
-            except re.error as error:
-                raise UserError(f"{path}.{name}: is no regular expression: {error}") from error
-        require(bool(self.only), f"{path}.only", "would take nothing")
-        untouched = (self.only, self.allow_missing) == (Restore.only, "")
-        require(
-            bool(self.checkpoint) or untouched,
-            f"{path}.checkpoint",
-            "give the checkpoint that is meant, with --restore_from=WORKDIR/checkpoints/STEP",
-        )
-
-
-@record
 class Experiment(Record):
     """Everything that decides a run; equal experiments give equal results.
 
@@ -238,6 +213,11 @@ class Experiment(Record):
     global_batch_size: int = 128
     """Examples per training step, over all devices."""
 
+    init_from: str = ""
+    """Another run, whose parameters this one begins with: its work directory, of
+    which the newest checkpoint is meant, or a checkpoint, WORKDIR/checkpoints/STEP.
+    `transfer` says which of them; "": none."""
+
     data: Data = choice(DATASETS, "digits", otherwise=TfdsImages)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     model: Model = choice(MODELS, "mlp")
@@ -248,7 +228,7 @@ class Experiment(Record):
     logging: Logging = dataclasses.field(default_factory=Logging)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     checkpoint: Checkpointing = dataclasses.field(default_factory=Checkpointing)
-    restore: Restore = dataclasses.field(default_factory=Restore)
+    transfer: Transfer = dataclasses.field(default_factory=Transfer)
 
     def validate(self, path):
         require(0 <= self.seed < 2**32, f"{path}.seed", "must lie in [0, 2**32)")
@@ -259,6 +239,27 @@ class Experiment(Record):
             f"must be positive, not {self.epochs} (or give {path}.steps)",
         )
         require(self.global_batch_size >= 1, f"{path}.global_batch_size", "must be at least 1")
+        require(
+            bool(self.init_from) or self.transfer.untouched(),
+            f"{path}.init_from",
+            "give the run whose arrays are meant, its work directory or a checkpoint",
+        )
+        require(
+            self.loss.takes_numbers or not self.data.regression,
+            f"{path}.loss.name",
+            f"{self.loss.name!r} takes classes; config.data.regression gives numbers. Use 'mse'",
+        )
+        for name in ("label_smoothing", "class_weights") if self.data.regression else ():
+            require(
+                not getattr(self.loss, name),
+                f"{path}.loss.{name}",
+                "is about classes; with config.data.regression there are none",
+            )
+        require(
+            not self.loss.class_weights or self.data.balance != "weights",
+            f"{path}.loss.class_weights",
+            "are given by config.data.balance=weights; leave one of them out",
+        )
         for name in self.augmentation.mixing():
             where = f"{path}.augmentation.{name}"
             require(
@@ -271,6 +272,20 @@ class Experiment(Record):
                 where,
                 f"gives shares of classes, but the loss {self.loss.name!r} takes classes alone",
             )
+
+
+def from_recorded(values: Any) -> Experiment:
+    """Builds the experiment that a run of this or an older version recorded.
+
+    Raises:
+      UserError: see `research.records.from_dict`.
+    """
+    if isinstance(values, Mapping) and isinstance(old := values.get("restore"), Mapping):
+        # Until version 0.1 one record held both.
+        others = {name: value for name, value in values.items() if name != "restore"}
+        transfer = {name: value for name, value in old.items() if name != "checkpoint"}
+        values = {**others, "init_from": old.get("checkpoint", ""), "transfer": transfer}
+    return from_dict(Experiment, values)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,11 +8,9 @@ import numpy as np
 from research import metrics, processes
 from research.console import Console
 from research.divergence import Watch
-from research.evaluation import Result
+from research.evaluation import Measured
 from research.experiment import Timetable
 from research.workdir import Workdir
-
-TRAINING = ("loss", "accuracy", "gradient_norm", "learning_rate", "skipped_steps")
 
 
 class Journal:
@@ -70,14 +68,11 @@ class Journal:
             self._say_skipped(step, line.get("skipped_steps", 0))
             self._console.progress(step, self._plan.total_steps, line, pace)
 
-    def validation(self, step: int, results: Mapping[str, Result]) -> None:
+    def validation(self, step: int, results: Mapping[str, Measured]) -> None:
         """Reports what evaluation after a step gave, by the name of the split."""
         for split, result in results.items():
-            self._write(step, {"loss": result.loss, "accuracy": result.accuracy}, split)
-            self._console.message(
-                f"step {step}/{self._plan.total_steps}  {split}  "
-                f"loss {result.loss:.4f}  accuracy {result.accuracy:.4f}"
-            )
+            self._write(step, result.values(), split)
+            self._console.message(f"step {step}/{self._plan.total_steps}  {split}  {result.text()}")
 
     def flush(self) -> None:
         """Returns once all lines are on the disk."""
@@ -101,4 +96,8 @@ class Journal:
 
 
 def _line(values: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
-    return {name: float(values[name][index]) for name in TRAINING if name in values}
+    return {
+        name: float(value[index])
+        for name, value in values.items()
+        if name != "first_nonfinite_step"
+    }

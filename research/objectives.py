@@ -1,7 +1,8 @@
 """What training minimises, and what is measured beside it.
 
 A loss decides how many outputs the model has and what they say: a logit for
-each class, one for two classes, or a number. Penalties on the parameters are
+each class, one for two classes, or, where no classes but numbers are to be
+predicted, this number, standardised by train. Penalties on the parameters are
 the optimizer's (`research.optimizers.chain`). Reported losses are the data's
 alone, without penalties and, at evaluation, without label smoothing, class
 weights and focus, so that runs with and without them can be compared.
@@ -22,6 +23,7 @@ class Loss(Record):
     name: str
 
     takes_shares = True  # of classes, as targets between 0 and 1
+    takes_numbers = False  # to be predicted, in place of classes
 
     label_smoothing: float = 0.0
     """Share of each target that is spread over all classes (arXiv:1512.00567)."""
@@ -161,9 +163,13 @@ class Focal(SigmoidCrossEntropy):
 
 @record
 class MeanSquaredError(OneForTwo):
-    """(output − target)², the mean over the outputs; targets are 0 and 1."""
+    """(output − target)², the mean over the outputs.
+
+    Targets are 0 and 1 for classes, and numbers to be predicted themselves.
+    """
 
     name: str = "mse"
+    takes_numbers = True
 
     def measure(self, outputs, targets):
         import jax.numpy as jnp
@@ -201,27 +207,29 @@ LOSSES = table(Loss, globals())
 
 
 class Objective(NamedTuple):
-    """A loss of labels that tell so many classes apart.
+    """A loss of labels that tell so many classes apart, or that are numbers.
 
     Throughout, `outputs` are the model's, float32 [batch, num_outputs], and
     `labels` are int32 [batch] in [0, num_classes), or where examples are mixed the
-    shares of the classes, float32 [batch, num_classes].
+    shares of the classes, float32 [batch, num_classes]. Where num_classes is 0,
+    they are numbers to be predicted, float32 [batch].
     """
 
     loss: Loss
     num_classes: int
+    class_weights: tuple[float, ...] = ()
 
     @property
     def num_outputs(self) -> int:
         """How many outputs the model needs."""
-        return self.loss.num_outputs(self.num_classes)
+        return self.loss.num_outputs(self.num_classes) if self.num_classes else 1
 
     def train(self, outputs: "jax.Array", labels: "jax.Array") -> "jax.Array":
         """Returns what training minimises, of each example, float32 [batch]."""
         import jax.numpy as jnp
         import optax
 
-        targets, weights = self._targets(labels), self.loss.class_weights
+        targets, weights = self._targets(labels), self.class_weights
         smooth = optax.losses.smooth_labels(targets, self.loss.label_smoothing)
         losses = self.loss.minimized(outputs, smooth)
         return losses * (targets * jnp.asarray(weights)).sum(axis=-1) if weights else losses
@@ -239,7 +247,14 @@ class Objective(NamedTuple):
         return self.loss.predict(outputs)
 
     def correct(self, outputs: "jax.Array", labels: "jax.Array") -> "jax.Array":
-        """Whether the outputs say the class, of several the one with most, bool [batch]."""
+        """Whether the outputs say the class, of several the one with most, bool [batch].
+
+        A number to be predicted counts as none.
+        """
+        import jax.numpy as jnp
+
+        if not self.num_classes:
+            return jnp.zeros(len(labels), bool)
         classes = labels if labels.ndim == 1 else labels.argmax(axis=-1)
         return self.predict(outputs) == classes
 
@@ -248,11 +263,19 @@ class Objective(NamedTuple):
 
         if labels.ndim > 1:
             return labels
+        if not self.num_classes:
+            return labels[:, None]
         return jax.nn.one_hot(labels, self.num_classes)
 
 
-def objective(loss: Loss, num_classes: int) -> Objective:
+def objective(loss: Loss, num_classes: int, class_weights: tuple[float, ...] = ()) -> Objective:
     """Returns the objective of a loss for so many classes.
+
+    Args:
+      loss: the options.
+      num_classes: how many the labels tell apart; 0: they are numbers to be predicted.
+      class_weights: factors of the losses of each class's examples, of data that
+        is balanced by them; those of the options otherwise.
 
     Raises:
       UserError: if there are not as many class weights as classes.
@@ -263,12 +286,12 @@ def objective(loss: Loss, num_classes: int) -> Objective:
         "config.loss.class_weights",
         f"{given} weights are given for {num_classes} classes",
     )
-    return Objective(loss, num_classes)
+    return Objective(loss, num_classes, class_weights or loss.class_weights)
 
 
 def _of_outputs(targets, outputs):
     """The targets of the outputs: a single one is that of the second of two classes."""
-    return targets[:, 1:] if outputs.shape[-1] == 1 else targets
+    return targets[:, -outputs.shape[-1] :]
 
 
 def _log_mean(logs):

@@ -18,7 +18,7 @@ from research.data.splits import Dataset
 from research.experiment import Experiment, Timetable
 from research.records import require
 from research.sharding import gathered, state_shardings, with_shardings
-from research.state import Normalization, TrainState, is_finite
+from research.state import TrainState, is_finite, normalization
 from research.steps import Batch, make_steps
 
 
@@ -75,7 +75,8 @@ def make_program(
         timetable,
         dataset.input_shape,
         len(dataset.class_names),
-        Normalization(mean=dataset.mean, std=dataset.std),
+        normalization(dataset),
+        dataset.class_weights,
         in_use=functools.partial(gathered, mesh) if fsdp else lambda params: params,
     )
     shapes = jax.eval_shape(steps.init)

@@ -59,7 +59,7 @@ def replay(path: str, step: int) -> Replayed:
         mesh = dataclasses.replace(experiment.mesh, mode="dp")
         experiment = dataclasses.replace(experiment, mesh=mesh)
     program = make_program(experiment, plan, dataset)
-    start, state = _start(files, experiment, program, step)
+    start, state = _start(files, experiment, dataset.input_shape, program, step)
 
     feed = open_feed(experiment, plan, dataset.train, program.mesh)
     advance = train_steps(program, feed)
@@ -75,7 +75,11 @@ def replay(path: str, step: int) -> Replayed:
 
 
 def _start(
-    files: workdir.Workdir, experiment: Experiment, program: Program, step: int
+    files: workdir.Workdir,
+    experiment: Experiment,
+    input_shape: tuple[int, ...],
+    program: Program,
+    step: int,
 ) -> tuple[int, TrainState]:
     """Returns the nearest step before this one whose state can be had, and that state."""
     checkpoints = Checkpoints(files.checkpoints, read_only=True)
@@ -83,8 +87,9 @@ def _start(
         if saved < step and not checkpoints.damage(saved):
             return saved, checkpoints.restore(saved, program.state_shapes)
     state = program.init()
-    if experiment.restore.checkpoint:
-        state = warm_start.begin_with(warm_start.choose(state, experiment.restore), state)
+    if experiment.init_from:
+        choice = warm_start.choose(state, experiment, input_shape)
+        state = warm_start.begin_with(choice, state)
     return 0, state
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from research import metrics
 from research.errors import errors_of_disk
+from research.evaluation import SHOWN_AS
 from research.workdir import Workdir, write_json
 
 CONTENTS = {
     "summary.json": "the result",
-    "learning_curves.png": "loss and accuracy over steps",
+    "learning_curves.png": "what was measured, over steps",
     "metrics.jsonl": "all metrics, one JSON object a line",
     "tensorboard/": "the same as TensorBoard event files",
     "checkpoints/": "the newest checkpoints and the best one",
@@ -17,12 +18,16 @@ CONTENTS = {
 }
 """What stands in a work directory."""
 
+MEASURES = ("accuracy", "r2")
+"""What is drawn beside the loss, whichever there is."""
+
 
 def write(workdir: Workdir, summary: dict[str, Any]) -> list[str]:
     """Writes summary and curves; returns the lines that say where everything is."""
     write_json(workdir.summary, summary)
-    accuracy = summary["test"]["accuracy"]
-    draw_learning_curves(workdir, f"{summary['experiment']}: test accuracy {accuracy:.4f}")
+    measure = next(name for name in MEASURES if name in summary["test"])
+    title = f"{summary['experiment']}: test {SHOWN_AS[measure]} {summary['test'][measure]:.4f}"
+    draw_learning_curves(workdir, title)
     workdir.push()
     there = {name: text for name, text in CONTENTS.items() if (workdir.home / name).exists()}
     return [
@@ -32,22 +37,26 @@ def write(workdir: Workdir, summary: dict[str, Any]) -> list[str]:
 
 
 def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
-    """Draws loss and accuracy over steps from metrics.jsonl; returns the file."""
+    """Draws loss and measure over steps from metrics.jsonl; returns the file."""
     # The object-oriented interface: no window system, no global state.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     lines = list(metrics.read(workdir.metrics))
     splits = list(dict.fromkeys(line["split"] for line in lines))
+    measure = next((name for name in MEASURES if any(name in line for line in lines)), "accuracy")
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    for axes, name in zip(figure.subplots(1, 2), ("loss", measure), strict=True):
         for split in splits:
-            points = [(line["step"], line[name]) for line in lines if line["split"] == split]
+            of_split = [line for line in lines if line["split"] == split and name in line]
+            if not of_split:
+                continue
+            points = [(line["step"], line[name]) for line in of_split]
             style = {"linewidth": 1} if split == "train" else {"marker": "o", "markersize": 3}
             axes.plot(*zip(*points, strict=True), label=split, **style)
         axes.set_xlabel("step")
-        axes.set_ylabel(name)
+        axes.set_ylabel(SHOWN_AS[name])
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)

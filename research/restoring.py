@@ -31,7 +31,7 @@ class Evaluated:
 
     step: int
     class_names: tuple[str, ...]
-    results: dict[str, evaluation.Result]
+    results: dict[str, evaluation.Measured]
 
 
 def restore(

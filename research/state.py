@@ -7,6 +7,7 @@ import flax
 import jax
 import jax.numpy as jnp
 
+from research.data.splits import Dataset
 from research.models.network import Network
 from research.optimizers.chain import Chain
 
@@ -31,6 +32,29 @@ class Normalization:
         # In one dimension: a CPU's vectors would else be filled by three channels.
         flat = inputs.reshape(len(inputs), -1).astype(jnp.float32)
         return ((flat - of_each(self.mean)) / of_each(self.std)).reshape(inputs.shape)
+
+    def targets(self, labels: jax.Array) -> jax.Array:
+        """Labels -> what the outputs are to say: classes as they are."""
+        return labels
+
+
+@flax.struct.dataclass
+class NormalizationWithTarget(Normalization):
+    """The same with statistics of the numbers to be predicted, float32 scalars."""
+
+    target_mean: jax.Array
+    target_std: jax.Array
+
+    def targets(self, labels: jax.Array) -> jax.Array:
+        """Numbers to be predicted -> the same, of zero mean and unit variance."""
+        return (labels - self.target_mean) / self.target_std
+
+
+def normalization(dataset: Dataset) -> Normalization:
+    """Returns the statistics of a data set."""
+    if dataset.target is None:
+        return Normalization(dataset.mean, dataset.std)
+    return NormalizationWithTarget(dataset.mean, dataset.std, *dataset.target)
 
 
 @flax.struct.dataclass

@@ -16,9 +16,9 @@ from research.augmentation.apply import augment
 from research.augmentation.options import check_images
 from research.augmentation.views import views
 from research.experiment import Evaluation, Experiment, Timetable
+from research.gradients import norm_of_each_layer
 from research.models.network import Network, network
 from research.objectives import Objective, objective
-from research.optimizers.base import Optimizer
 from research.optimizers.chain import Chain, make_chain
 from research.paths import path_name
 from research.state import (
@@ -33,8 +33,8 @@ from research.state import (
 
 Batch = dict[str, jax.Array]
 """A batch: "input", uint8 [batch, height, width, channels] of images or float32
-[batch, columns] of tables, and "label" int32 [batch]; for evaluation also "mask"
-bool [batch], False where padded."""
+[batch, columns] of tables, and "label" int32 [batch], or float32 where numbers are
+to be predicted; for evaluation also "mask" bool [batch], False where padded."""
 
 
 class Steps(NamedTuple):
@@ -43,13 +43,15 @@ class Steps(NamedTuple):
     Attributes:
       init: () -> the state before the first step.
       train_step: (state, batch) -> (state, metrics). The metrics are float32
-        scalars: "loss", "accuracy" and "gradient_norm" are means over the steps
-        since the last line of metrics, "learning_rate" is the one applied. Of
-        int32 are "first_nonfinite_step" and, where steps may be skipped,
-        "skipped_steps".
+        scalars: "loss", "accuracy" (of numbers "mse") and "gradient_norm" are means
+        over the steps since the last line of metrics, "learning_rate" is the one applied.
+        Of int32 are "first_nonfinite_step" and, where steps may be skipped,
+        "skipped_steps". Where they are asked for, there are the norms of the
+        layers' gradients.
       eval_step: (state, batch) -> sums over the unmasked examples: "loss"
         float32 scalar and "confusion" int32 [classes, classes], whose entry
-        [i, j] counts examples of class i that were taken for class j.
+        [i, j] counts examples of class i that were taken for class j, or of numbers
+        "absolute_error" float32 scalar, in their own unit.
     """
 
     init: Callable[[], TrainState]
@@ -63,6 +65,7 @@ def make_steps(
     input_shape: tuple[int, ...],
     num_classes: int,
     normalization: Normalization,
+    class_weights: tuple[float, ...] = (),
     in_use: Callable[[Any], Any] = lambda params: params,
 ) -> Steps:
     """Builds the functions of an experiment on data of the given shape.
@@ -71,8 +74,9 @@ def make_steps(
       experiment: says what the steps do.
       timetable: when they log.
       input_shape: that of one input.
-      num_classes: how many the labels tell apart.
+      num_classes: how many the labels tell apart; 0: they are numbers to be predicted.
       normalization: statistics of the training split.
+      class_weights: those of data that is balanced by them.
       in_use: parameters as they are kept -> the same, placed as the model is to
         use them.
 
@@ -85,7 +89,7 @@ def make_steps(
     if experiment.evaluation.tta != "none":
         check_images(input_shape, "config.evaluation.tta")
     options = experiment.optimizer
-    goal = objective(experiment.loss, num_classes)
+    goal = objective(experiment.loss, num_classes, class_weights)
     net = network(experiment.model, goal.num_outputs, options.frozen)
     chain = make_chain(options, timetable.total_steps)
 
@@ -103,7 +107,7 @@ def make_steps(
         key = augmentation_key(state.seed, state.step)
         white = experiment.data.white
         batch = augment(experiment.augmentation, key, batch, num_classes, white)
-        return _train_step(net, chain, goal, in_use, options, timetable.log_every, state, batch)
+        return _train_step(net, chain, goal, in_use, experiment, timetable.log_every, state, batch)
 
     def eval_step(state: TrainState, batch: Batch):
         return _eval_step(net, goal, in_use, experiment.evaluation, state, batch)
@@ -118,11 +122,14 @@ def _train_step(
     chain: Chain,
     goal: Objective,
     in_use: Callable[[Any], Any],
-    options: Optimizer,
+    experiment: Experiment,
     log_every: int,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
+    options = experiment.optimizer
+    labels = state.normalization.targets(batch["label"])
+
     def loss_of(params):
         outputs, batch_stats = net.apply(
             {"params": in_use(params), "batch_stats": state.batch_stats},
@@ -131,8 +138,8 @@ def _train_step(
             dropout_key=dropout_key(state.seed, state.step),
         )
         with jax.named_scope("loss"):
-            loss = goal.train(outputs, batch["label"]).mean()
-        return loss, (goal.correct(outputs, batch["label"]), batch_stats)
+            loss = goal.train(outputs, labels).mean()
+        return loss, (goal.correct(outputs, labels), batch_stats)
 
     def loss_and_gradient(params):
         (loss, aux), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
@@ -174,11 +181,16 @@ def _train_step(
     sums = after.interval
     metrics = {
         "loss": sums.loss / sums.steps,
-        "accuracy": sums.correct / sums.examples,
         "gradient_norm": sums.gradient_norm / sums.steps,
         "learning_rate": jnp.asarray(chain.learning_rate(state.counted_steps), jnp.float32),
         "first_nonfinite_step": after.first_nonfinite_step,
     }
+    if goal.num_classes:
+        metrics["accuracy"] = sums.correct / sums.examples
+    else:
+        metrics["mse"] = metrics["loss"] * state.normalization.target_std**2
+    if experiment.logging.layer_gradients:
+        metrics |= norm_of_each_layer(gradient)
     if after.skips:
         metrics["skipped_steps"] = after.skips.total
     return after, metrics
@@ -256,9 +268,13 @@ def _eval_step(
         outputs = predict(batch["input"])
     else:
         outputs = goal.pool(jax.lax.map(predict, views(options.tta, batch["input"])))
-    losses = goal.evaluate(outputs, batch["label"])
+    labels = state.normalization.targets(batch["label"])
+    losses = goal.evaluate(outputs, labels)
     # A select, not a product: a padded example may give any number, also NaN.
     loss = jnp.where(batch["mask"], losses, 0.0).sum()
+    if not goal.num_classes:
+        errors = jnp.abs(outputs[:, 0] - labels) * state.normalization.target_std
+        return {"loss": loss, "absolute_error": jnp.where(batch["mask"], errors, 0.0).sum()}
     confusion = jnp.zeros((goal.num_classes, goal.num_classes), jnp.int32)
     confusion = confusion.at[batch["label"], goal.predict(outputs)].add(
         batch["mask"].astype(jnp.int32)

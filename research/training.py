@@ -75,8 +75,8 @@ def train(
         processes.check_same("the data set", dataset.fingerprint)
         plan = timetable(experiment, len(dataset.train))
         program = make_program(experiment, plan, dataset)
-        if experiment.restore.checkpoint and not processes.decided(files.experiment.exists):
-            warm_start.choose(program.state_shapes, experiment.restore)
+        if experiment.init_from and not processes.decided(files.experiment.exists):
+            warm_start.choose(program.state_shapes, experiment, dataset.input_shape)
         processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))
         checkpoints = Checkpoints(
             files.checkpoints,
@@ -130,8 +130,8 @@ class Run:
             console.message(f"resuming after step {self.step} from {files.checkpoints}")
         else:
             self._state = program.init()
-            if experiment.restore.checkpoint:
-                choice = warm_start.choose(self._state, experiment.restore)
+            if experiment.init_from:
+                choice = warm_start.choose(self._state, experiment, dataset.input_shape)
                 self._state = warm_start.begin_with(choice, self._state)
                 console.message(str(choice))
         self._best_step, self._best_score = checkpoints.best() or (0, None)
@@ -192,8 +192,7 @@ class Run:
         results = self._evaluate(self._dataset.read_test(), "test")
         for split, result in results.items():
             self._console.message(
-                f"{split} accuracy {result.accuracy:.4f}, loss {result.loss:.4f} "
-                f"({result.examples} examples, step {test_step})"
+                f"{split} {result.text(', ')} ({result.examples} examples, step {test_step})"
             )
         summary = {
             "experiment": self._experiment.name,
@@ -203,7 +202,7 @@ class Run:
             "stopped_early": self.step < self._plan.total_steps,
             "parameters": state.count_parameters(self._state),
             "best_step": best and best[0],
-            "best_validation_accuracy": best and best[1][0],
+            f"best_validation_{results['test'].measure}": best and best[1][0],
             "test_step": test_step,
             **{
                 split: result.as_dict(self._dataset.class_names)
@@ -292,9 +291,9 @@ class Run:
         self._journal.validation(self.step, results)
         # Averaged parameters, where they are kept, are the ones to be used.
         chosen = list(results.values())[-1]
-        return chosen.accuracy, -chosen.loss
+        return chosen.score
 
-    def _evaluate(self, split: Split, name: str) -> dict[str, evaluation.Result]:
+    def _evaluate(self, split: Split, name: str) -> dict[str, evaluation.Measured]:
         return evaluation.evaluate_with_average(
             self._program.eval_step,
             self._state,

@@ -13,8 +13,8 @@ from typing import Any
 import research
 from research import lock, remote
 from research.errors import UserError, errors_of_disk, first_line
-from research.experiment import Experiment
-from research.records import difference, from_dict
+from research.experiment import Experiment, from_recorded
+from research.records import difference
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 """Packages whose versions are written beside the experiment."""
@@ -206,7 +206,7 @@ def read_recorded(path: remote.Path) -> tuple[Experiment, str]:
     values = read_json(path)
     if not isinstance(values, dict) or not {"experiment", "data_fingerprint"} <= values.keys():
         raise UserError(f"{path} is damaged: it does not describe an experiment")
-    return from_dict(Experiment, values["experiment"]), values["data_fingerprint"]
+    return from_recorded(values["experiment"]), values["data_fingerprint"]
 
 
 def versions() -> dict[str, str]:

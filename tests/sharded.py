@@ -34,14 +34,19 @@ def outcome() -> dict[str, np.ndarray]:
       The leaves of "initial", the state before the first step, "first", the
       first batch and the state after it, "final", the last state, "metrics",
       the last ones, and of "validation"; of "batch", the last one, and "resident"
-      and "streamed", the same by each feed; "devices" and "examples_per_device".
+      and "streamed", the same by each feed; "devices" and "examples_per_device"; "held",
+      the numbers of the training examples that each device had, step by step.
     """
     dataset = tiny.dataset()
     program = make_program(EXPERIMENT, timetable(EXPERIMENT, len(dataset.train)), dataset)
     state = program.init()
     found = named("initial", state)
+    number_of = {image.tobytes(): i for i, image in enumerate(dataset.train.examples.inputs)}
+    held: list[list[int]] = [[] for _ in range(program.mesh.size)]
     for step in range(STEPS):
         batch = train_batch(dataset.train, 16, 0, step, program.batch_sharding)
+        for numbers, shard in zip(held, batch["input"].addressable_shards, strict=True):
+            numbers += [number_of[np.asarray(image).tobytes()] for image in shard.data]
         state, metrics = program.train_step(state, batch)
         if step == 0:
             found |= named("first", {"batch": batch, "state": state})
@@ -60,6 +65,7 @@ def outcome() -> dict[str, np.ndarray]:
         "validation/loss": np.asarray(result.loss),
         "validation/confusion": result.confusion,
         "devices": np.asarray(program.mesh.size),
+        "held": np.asarray(held),
         "examples_per_device": np.asarray(batch["input"].addressable_shards[0].data.shape[0]),
     }
 

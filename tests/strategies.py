@@ -78,6 +78,8 @@ DATA = st.one_of(
         features=st.sets(st.sampled_from(FEATURES), min_size=1).map(sorted).map(tuple),
         noise=st.floats(0, 50),
         balance=st.sampled_from(BALANCES),
+        train_fraction=st.floats(0.1, 1),
+        class_fractions=st.sampled_from([(), (("blue", 0.5),)]),
     ),
     st.builds(Logic, gate=st.sampled_from(tuple(GATES)), noise=st.floats(0.01, 0.49)),
     st.builds(
@@ -122,4 +124,4 @@ EXPERIMENTS = st.builds(
     logging=st.builds(Logging, tensorboard=st.booleans()),
     evaluation=st.builds(Evaluation, every_epochs=POSITIVE),
     checkpoint=st.builds(Checkpointing, keep=st.integers(1, 9)),
-)
+).filter(lambda chosen: not chosen.loss.class_weights or chosen.data.balance != "weights")

@@ -53,6 +53,14 @@ def test_feeds_give_eight_devices_the_batch_of_one(on_one_device, on_eight_devic
         np.testing.assert_array_equal(on_eight_devices[f"{feed}/{name}"], expected)
 
 
+def test_parts_of_the_devices_partition_an_epoch_exactly(on_one_device, on_eight_devices):
+    in_an_epoch = on_eight_devices["held"][:, : tiny.NUM_TRAIN // 8]
+    np.testing.assert_array_equal(np.sort(in_an_epoch, axis=None), np.arange(tiny.NUM_TRAIN))
+    # Side by side they are the batches of one device.
+    batches = on_eight_devices["held"].reshape(8, sharded.STEPS, 2).swapaxes(0, 1)
+    np.testing.assert_array_equal(batches.ravel(), on_one_device["held"].ravel())
+
+
 def test_initial_state_is_bitwise_the_same_on_eight_devices_as_on_one(
     on_one_device, on_eight_devices
 ):
@@ -66,7 +74,7 @@ def test_training_and_evaluation_are_the_same_on_eight_devices_as_on_one(
     on_one_device, on_eight_devices
 ):
     assert set(on_one_device) == set(on_eight_devices)
-    for name in set(on_one_device) - {"devices", "examples_per_device"}:
+    for name in set(on_one_device) - {"devices", "examples_per_device", "held"}:
         np.testing.assert_allclose(
             on_eight_devices[name], on_one_device[name], rtol=1e-4, atol=1e-5, err_msg=name
         )

@@ -8,6 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from research import training
+from research.checkpoints import Checkpoints
+from research.data.splits import open_dataset
 from research.errors import UserError
 from research.evaluation import evaluate_with_average
 from research.experiment import Evaluation, timetable
@@ -144,6 +147,14 @@ def test_class_weight_decides_whose_mistakes_are_made():
     assert (predicted_first((5.0, 1.0)), predicted_first((1.0, 5.0))) == (24, 0)
 
 
+def test_weights_of_balanced_data_act_as_those_of_the_loss():
+    weights, batch = (0.5, 1.0, 4.0), BATCHES[0]
+    given = tiny.steps(tiny.experiment(loss=SoftmaxCrossEntropy(class_weights=weights)))
+    balanced = tiny.steps(tiny.experiment(), class_weights=weights)
+    after = [steps.train_step(steps.init(), batch) for steps in (given, balanced)]
+    jax.tree.map(np.testing.assert_array_equal, *after)
+
+
 def test_kept_average_is_evaluated_beside_the_parameters():
     chosen = tiny.experiment(optimizer=ScheduleFreeAdam(learning_rate=0.05))
     dataset = tiny.dataset()
@@ -209,3 +220,23 @@ def test_resumed_run_equals_uninterrupted_one(name, tmp_path):
     jax.tree.map(
         np.testing.assert_array_equal, final_state(chosen, whole), final_state(chosen, resumed)
     )
+
+
+def test_training_and_the_choice_of_a_checkpoint_never_read_test(tmp_path, monkeypatch):
+    events = []
+
+    def noted(name, function):
+        def call(*args, **kwargs):
+            events.append(name)
+            return function(*args, **kwargs)
+
+        return call
+
+    def open_noting(data):
+        dataset = open_dataset(data)
+        return dataclasses.replace(dataset, read_test=noted("test", dataset.read_test))
+
+    monkeypatch.setattr(training, "open_dataset", open_noting)
+    monkeypatch.setattr(Checkpoints, "save", noted("save", Checkpoints.save))
+    run(experiment(*COMMON, "--config.evaluation.every_epochs=0.4"), tmp_path)
+    assert events[-1] == "test" and set(events[:-1]) == {"save"} and len(events) > 3

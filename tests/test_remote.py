@@ -106,7 +106,7 @@ def test_evaluate_reads_it(resumed):
 
 def test_another_run_begins_with_its_parameters(resumed, tmp_path):
     output = io.StringIO()
-    chosen = experiment(*OPTIONS, f"--config.restore.checkpoint={resumed[0]}/checkpoints/30")
+    chosen = experiment(*OPTIONS, f"--config.init_from={resumed[0]}")
     run(chosen, tmp_path, stop_after=-1, output=output)
     assert f"restored from {resumed[0]}/checkpoints/30:\n" in output.getvalue()
 

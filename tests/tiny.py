@@ -74,12 +74,12 @@ def experiment(**fields) -> Experiment:
     return result
 
 
-def pure_steps(chosen: Experiment, num_classes: int = NUM_CLASSES) -> Steps:
-    """The functions of an experiment on `dataset`."""
+def pure_steps(chosen: Experiment, num_classes: int = NUM_CLASSES, **options) -> Steps:
+    """The functions of an experiment on `dataset`; for options see `make_steps`."""
     plan = timetable(chosen, NUM_TRAIN)
-    return make_steps(chosen, plan, IMAGE_SHAPE, num_classes, normalization())
+    return make_steps(chosen, plan, IMAGE_SHAPE, num_classes, normalization(), **options)
 
 
-def steps(chosen: Experiment, num_classes: int = NUM_CLASSES) -> Steps:
+def steps(chosen: Experiment, num_classes: int = NUM_CLASSES, **options) -> Steps:
     """The same, compiled; nothing is donated."""
-    return Steps(*map(jax.jit, pure_steps(chosen, num_classes)))
+    return Steps(*map(jax.jit, pure_steps(chosen, num_classes, **options)))

@@ -9,7 +9,7 @@ from research.records import Record, record, require, require_known
 if TYPE_CHECKING:
     import numpy as np
 
-BALANCES = ("none", "sampling", "smote")
+BALANCES = ("none", "sampling", "weights", "smote")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Examples:
     Attributes:
       inputs: images, uint8 [examples, height, width, channels], or the rows of a
         table, float32 [examples, columns].
-      labels: int32 [examples].
+      labels: classes, int32 [examples], or numbers to be predicted, float32.
       fingerprint: hexadecimal digest of inputs and labels.
     """
 
@@ -33,7 +33,8 @@ class Source:
     """A data set as its publisher divided it.
 
     Attributes:
-      class_names: names of the classes; labels are positions in it.
+      class_names: names of the classes; labels are positions in it. () where they
+        are numbers to be predicted.
       splits: "train", and where the publisher made them "validation" and
         "test", each read only when called.
       input_shape: (height, width, channels) of images, (columns,) of tables;
@@ -58,6 +59,7 @@ class Data(Record):
     name: str
 
     white = 255  # the largest value of a pixel, which augmentation goes by
+    regression = False  # whether labels are numbers to be predicted
 
     validation_fraction: float = 0.1
     """Share of train that becomes validation where the data has no such split."""
@@ -68,9 +70,21 @@ class Data(Record):
     split_seed: int = 0
     """Decides which examples those are; independent of the experiment's seed."""
 
+    classes: tuple[str, ...] = ()
+    """The classes to tell apart, in this order; examples of others are left out
+    everywhere. (): all."""
+
+    train_fraction: float = 1.0
+    """Share of the examples of each class that is trained on, where the split for
+    training has all of them."""
+
+    class_fractions: tuple[tuple[str, float], ...] = ()
+    """(Class, share of its examples) for classes with another such share."""
+
     balance: str = "none"
     """What makes up in training for classes of different sizes: "sampling" draws
-    every class equally often; "smote" adds made-up rows of a table."""
+    every class equally often; "weights" multiplies the losses of each class's
+    examples by n / (classes · n of the class); "smote" adds made-up rows of a table."""
 
     def open(self) -> Source:
         """Returns the data set; reads no more of it than it must.
@@ -89,13 +103,26 @@ class Data(Record):
             f"{path}.validation_fraction",
             "leaves nothing to train on, together with test_fraction",
         )
+        shares = {"train_fraction": self.train_fraction} | {
+            f"class_fractions[{index}]": share
+            for index, (_, share) in enumerate(self.class_fractions)
+        }
+        for field, share in shares.items():
+            require(0 < share <= 1, f"{path}.{field}", f"must lie in (0, 1], not {share}")
+        _check_classes(self.classes, f"{path}.classes")
+        _check_classes([name for name, _ in self.class_fractions], f"{path}.class_fractions")
+        require(
+            len(self.classes) != 1,
+            f"{path}.classes",
+            "one class alone leaves nothing to tell apart",
+        )
         require(self.split_seed >= 0, f"{path}.split_seed", "must not be negative")
         require_known(self.balance, BALANCES, f"{path}.balance")
         require(
             self.balance != "smote" or isinstance(self, Table),
             f"{path}.balance",
             f"smote makes rows of tables; between the images of {self.name!r} lies no image. "
-            "Use 'sampling', or weights of classes in the loss",
+            "Use 'sampling' or 'weights'",
         )
 
 
@@ -110,6 +137,11 @@ class Table(Data):
         super().validate(path)
         require(self.smote_neighbors >= 1, f"{path}.smote_neighbors", "must be at least 1")
         require(self.split_seed < 2**32, f"{path}.split_seed", "must be below 2**32")
+
+
+def _check_classes(names: Sequence[str], path: str) -> None:
+    repeated = [name for index, name in enumerate(names) if name in names[:index]]
+    require(not repeated, path, f"gives {repeated[:1]} twice")
 
 
 def check_image_size(size: tuple[int, ...], path: str) -> None:

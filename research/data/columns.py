@@ -38,8 +38,9 @@ class Columns:
     """How the cells of a table become inputs and labels.
 
     Attributes:
-      label: name of the column that holds the class.
-      class_names: the classes, those that are numbers in their order.
+      label: name of the column that holds the class or the number to be predicted.
+      class_names: the classes, those that are numbers in their order; () where
+        numbers are to be predicted.
       columns: the others that count.
       ignored: names of those that don't.
     """
@@ -79,17 +80,23 @@ class Columns:
         return np.concatenate(parts, axis=1)
 
     def labels(self, rows: Rows) -> np.ndarray:
-        """Returns the classes of the rows, int32 [rows]."""
+        """Returns the classes of the rows, int32 [rows], or their numbers, float32."""
+        if not self.class_names:
+            return _numbers(rows, self.label, "numbers are to be predicted")[:, 0]
         return _positions(rows, self.label, self.class_names, "class").astype(np.int32)
 
 
 def learn_columns(
-    train: Rows, label: str, categorical: Sequence[str], ignored: Sequence[str]
+    train: Rows,
+    label: str,
+    categorical: Sequence[str],
+    ignored: Sequence[str],
+    regression: bool = False,
 ) -> Columns:
     """Decides from the rows of train which columns hold numbers and which categories.
 
     A column holds numbers if all its cells do, and categories if none does or its
-    name stands in `categorical`.
+    name stands in `categorical`. The label is a number if `regression` says so.
 
     Raises:
       UserError: if a column isn't there, holds both, or holds a different text in
@@ -103,7 +110,8 @@ def learn_columns(
         raise UserError(f"{train.file}: no column but the label is left")
     _check_nothing_missing(train, [label, *names], categorical)
     columns = tuple(Column(name, _levels(train, name, name in categorical)) for name in names)
-    return Columns(label, _classes(train, label), columns, tuple(ignored))
+    classes = () if regression else _classes(train, label)
+    return Columns(label, classes, columns, tuple(ignored))
 
 
 def _classes(train: Rows, label: str) -> tuple[str, ...]:
@@ -120,7 +128,10 @@ def _classes(train: Rows, label: str) -> tuple[str, ...]:
     fraction = next((name for name in names if float(name) % 1), None)
     if fraction is not None:
         raise train.error(
-            cells.index(fraction), label, f"{fraction!r} is a number with a fraction, no class"
+            cells.index(fraction),
+            label,
+            f"{fraction!r} is a number with a fraction, no class. To predict numbers, give "
+            "--config.data.regression --config.loss.name=mse",
         )
     return tuple(names)
 
@@ -175,12 +186,12 @@ def _check_nothing_missing(rows: Rows, names: Sequence[str], categorical: Sequen
     )
 
 
-def _numbers(rows: Rows, name: str) -> np.ndarray:
+def _numbers(rows: Rows, name: str, why: str = "train has numbers there") -> np.ndarray:
     cells = rows.column(name)
     _check_nothing_missing(rows, [name], ())
     for row, cell in enumerate(cells):
         if not is_number(cell):
-            raise rows.error(row, name, f"{cell!r} is no number; train has numbers there")
+            raise rows.error(row, name, f"{cell!r} is no number; {why}")
     exact = np.array(cells, np.float64)
     with np.errstate(over="ignore"):
         values = exact.astype(np.float32)

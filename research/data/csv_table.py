@@ -29,7 +29,11 @@ class Csv(Table):
     validation.csv and test.csv."""
 
     label: str = "label"
-    """The column that holds the class."""
+    """The column that holds the class, or the number to be predicted."""
+
+    regression: bool = False
+    """Whether the label is a number to be predicted, not a class; train with
+    `loss.name=mse`."""
 
     categorical: tuple[str, ...] = ()
     """Columns of categories that look like numbers, such as ('zip_code',)."""
@@ -46,7 +50,7 @@ class Csv(Table):
         files = self._files()
         # Which classes and categories there are, train alone decides.
         train = self._read(files.pop("train"))
-        columns = learn_columns(train, self.label, self.categorical, self.ignored)
+        columns = learn_columns(train, self.label, self.categorical, self.ignored, self.regression)
         return Source(
             class_names=columns.class_names,
             splits={
@@ -87,6 +91,12 @@ class Csv(Table):
             f"{path}.delimiter",
             f"takes one character such as ',' or ';', not {self.delimiter!r}",
         )
+        for name in ("balance", "classes", "class_fractions") if self.regression else ():
+            require(
+                getattr(self, name) == getattr(Csv, name),
+                f"{path}.{name}",
+                "is about classes; with config.data.regression there are none",
+            )
         require(
             self.label not in (*self.categorical, *self.ignored),
             f"{path}.label",

@@ -11,6 +11,7 @@ from research.data import DATASETS
 from research.data.base import Data, Examples, Source
 from research.data.draws import shuffled
 from research.data.order import Members, balanced_positions, batch_positions
+from research.data.selection import LEFT_OUT, class_names, relabelled, thinned
 from research.data.tfds_images import UnknownDataSet
 from research.errors import UserError, listing, suggestion
 
@@ -34,7 +35,7 @@ class Split:
 
     @property
     def labels(self) -> np.ndarray:
-        """int32 [n]."""
+        """int32 [n], of numbers to be predicted float32."""
         return self.examples.labels[self.indices]
 
     @property
@@ -67,12 +68,16 @@ class Dataset:
 
     Attributes:
       name: its name.
-      class_names: names of the classes.
+      class_names: names of the classes; () where numbers are to be predicted.
       train, validation: the splits that training may read.
       read_test: reads the test split; to be called once, at the end.
       mean, std: statistics of train along the inputs' last axis (the channels of
         images, the columns of tables), float32.
       fingerprint: hexadecimal digest of what train and validation hold.
+      class_weights: factors of the losses of each class's examples in training;
+        () is 1 for all.
+      target: mean and standard deviation of the numbers to be predicted in train,
+        float32 scalars; None where there are classes.
     """
 
     name: str
@@ -83,6 +88,8 @@ class Dataset:
     mean: np.ndarray
     std: np.ndarray
     fingerprint: str
+    class_weights: tuple[float, ...] = ()
+    target: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -97,32 +104,33 @@ def open_dataset(data: Data) -> Dataset:
       UserError: if the data is not there, or not what it should be.
     """
     source = open_source(data)
+    names = class_names(data, source.class_names)
     given = source.splits
-    num_classes = len(source.class_names)
-    train = _read(data.name, "train", given["train"], num_classes)
-    if len(classes := np.unique(train.labels)) < 2:
-        raise UserError(
-            f"data set {data.name!r}: all examples of train belong to one class, "
-            f"{source.class_names[classes[0]]!r}; there is nothing to tell apart"
-        )
-    remaining = Split(train, np.arange(len(train.labels)))
-    read_whole = functools.partial(_read_whole, data.name, source)
+    whole = _read(data, source, "train")
+    remaining = whole
     if "test" not in given:
-        remaining, test = cut(remaining, data.test_fraction, data.split_seed, source.class_names)
+        remaining, test = cut(remaining, data.test_fraction, data.split_seed, names)
     if "validation" in given:
-        validation = read_whole("validation", {"train": train})
+        validation = _read_whole(data, source, "validation", {"train": whole})
     else:
         # Of what the publisher calls train, whatever test has taken of it.
-        fraction = data.validation_fraction * len(train.labels) / len(remaining)
-        remaining, validation = cut(remaining, fraction, data.split_seed, source.class_names)
-    others = {"train": train, "validation": validation.examples}
-    read_test = functools.partial(read_whole, "test", others) if "test" in given else lambda: test
+        fraction = data.validation_fraction * len(whole) / len(remaining)
+        remaining, validation = cut(remaining, fraction, data.split_seed, names)
+    others = {"train": whole, "validation": validation}
+    read_test = (
+        functools.partial(_read_whole, data, source, "test", others)
+        if "test" in given
+        else lambda: test
+    )
+    stays = thinned(remaining.labels, data, names)
+    remaining = Split(remaining.examples, remaining.indices[stays])
     mean, std = input_statistics(remaining)
     if data.balance == "smote":
         from research.data.smote import with_synthetic_rows
 
         rows = remaining.gather(np.arange(len(remaining)))
-        filled = with_synthetic_rows(rows["input"], rows["label"], mean, std, source, data)
+        told_apart = dataclasses.replace(source, class_names=names)
+        filled = with_synthetic_rows(rows["input"], rows["label"], mean, std, told_apart, data)
         remaining = Split(filled, np.arange(len(filled.labels)))
     remaining = dataclasses.replace(remaining, balanced=data.balance == "sampling")
     digest = hashlib.blake2b(digest_size=16)
@@ -131,13 +139,17 @@ def open_dataset(data: Data) -> Dataset:
         digest.update(split.indices.tobytes())
     return Dataset(
         name=data.name,
-        class_names=source.class_names,
+        class_names=names,
         train=remaining,
         validation=validation,
         read_test=read_test,
         mean=mean,
         std=std,
         fingerprint=digest.hexdigest(),
+        class_weights=balanced_weights(remaining.labels, len(names))
+        if data.balance == "weights"
+        else (),
+        target=None if names else _statistics_of_numbers(remaining.labels),
     )
 
 
@@ -170,12 +182,14 @@ def cut(
       split: what to cut.
       fraction: the share, in (0, 1).
       seed: decides which examples are taken.
-      class_names: names of the classes, for messages.
+      class_names: names of the classes, for messages; () where the labels are
+        numbers to be predicted.
 
     Raises:
       UserError: if a class has too few different inputs to be on both sides.
     """
-    labels = split.labels
+    # Numbers to be predicted are of one kind.
+    labels = split.labels if class_names else np.zeros(len(split), np.int32)
     groups = _groups_of_identical_inputs(split)
     group_taken = np.zeros(groups.max() + 1, bool)
     for label in np.unique(labels):
@@ -191,8 +205,9 @@ def cut(
     taken = group_taken[groups]
     for label in np.setdiff1d(labels, labels[~taken]):
         members = labels == label
+        whose = f"class {class_names[label]!r}" if class_names else "the data"
         raise UserError(
-            f"class {class_names[label]!r} has too few different inputs to cut a validation or "
+            f"{whose} has too few different inputs to cut a validation or "
             f"test split from it ({len(np.unique(groups[members]))} in {members.sum()} examples); "
             "give these splits, or more examples"
         )
@@ -208,13 +223,33 @@ def input_statistics(split: Split, chunk: int = 4096) -> tuple[np.ndarray, np.nd
     if split.examples.inputs.dtype == np.uint8:
         mean, std = _statistics_of_bytes(split, chunk)
     else:
-        rows = split.examples.inputs[split.indices].astype(np.float64)
-        axes = tuple(range(rows.ndim - 1))
-        mean, std = rows.mean(axis=axes), rows.std(axis=axes)
-        std[(rows == rows[:1]).all(axis=axes)] = 0  # not the rounding of the mean
+        return _statistics_of_numbers(split.examples.inputs[split.indices])
+    return _to_divide_by(mean, std)
+
+
+def _statistics_of_numbers(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (mean, standard deviation) along the last axis, of [n] along none."""
+    rows = numbers.astype(np.float64)
+    axes = tuple(range(max(1, rows.ndim - 1)))
+    unchanged = (rows == rows[:1]).all(axis=axes)  # up to the rounding of the mean
+    return _to_divide_by(rows.mean(axis=axes), np.where(unchanged, 0, rows.std(axis=axes)))
+
+
+def _to_divide_by(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, std = mean.astype(np.float32), std.astype(np.float32)
     # What never changes carries nothing; dividing by 1 keeps it at 0.
     return mean, np.where(std > 0, std, np.float32(1))
+
+
+def balanced_weights(labels: np.ndarray, num_classes: int) -> tuple[float, ...]:
+    """Returns n / (k·n_c) of each class c of the k that there are; 1 of the others.
+
+    Those of scikit-learn's `class_weight="balanced"` (King & Zeng 2001): all
+    classes then count alike, and the examples as much as without weights.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return tuple(np.where(counts > 0, weights, 1.0).tolist())
 
 
 def _statistics_of_bytes(split: Split, chunk: int) -> tuple[np.ndarray, np.ndarray]:
@@ -242,32 +277,50 @@ def _groups_of_identical_inputs(split: Split) -> np.ndarray:
     return np.unique(np.asarray(digests, "S16"), return_inverse=True)[1]
 
 
-def _read(name: str, split: str, read: Callable[[], Examples], num_classes: int) -> Examples:
-    examples = read()
-    if not len(examples.labels):
-        raise UserError(f"data set {name!r}: the {split} split is empty")
-    wrong = np.flatnonzero((examples.labels < 0) | (examples.labels >= num_classes))
+def _read(data: Data, source: Source, split: str) -> Split:
+    """Reads a split that the publisher made, of the classes that are told apart."""
+    examples = source.splits[split]()
+    names = class_names(data, source.class_names)
+    if names:
+        _check_labels(examples.labels, len(source.class_names), data.name, split)
+        examples = relabelled(examples, source.class_names, names)
+    found = Split(examples, np.arange(len(examples.labels)))
+    if data.classes:
+        found = Split(examples, np.flatnonzero(examples.labels != LEFT_OUT))
+    if not len(found):
+        raise UserError(f"data set {data.name!r}: the {split} split is empty")
+    kinds = np.unique(found.labels)
+    if split == "train" and len(kinds) < 2:
+        one = f"belong to one class, {names[kinds[0]]!r}" if names else f"say {kinds[0]}"
+        raise UserError(
+            f"data set {data.name!r}: all examples of train {one}; there is nothing to tell apart"
+        )
+    return found
+
+
+def _check_labels(labels: np.ndarray, num_classes: int, name: str, split: str) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise UserError(
-            f"data set {name!r}: label {examples.labels[wrong[0]]} of example {wrong[0]} in "
+            f"data set {name!r}: label {labels[wrong[0]]} of example {wrong[0]} in "
             f"{split} is out of range; labels of {num_classes} classes lie in "
             f"[0, {num_classes - 1}] ({len(wrong)} labels are wrong)"
         )
-    return examples
 
 
-def _read_whole(name: str, source: Source, split: str, others: Mapping[str, Examples]) -> Split:
+def _read_whole(data: Data, source: Source, split: str, others: Mapping[str, Split]) -> Split:
     """Reads a split that the publisher made, none of `others` once more."""
-    examples = _read(name, split, source.splits[split], len(source.class_names))
-    shape, expected = examples.inputs.shape[1:], others["train"].inputs.shape[1:]
+    found = _read(data, source, split)
+    shape, expected = (each.examples.inputs.shape[1:] for each in (found, others["train"]))
     if shape != expected:
         raise UserError(
-            f"data set {name!r}: inputs of {split} have shape {shape}, those of train {expected}"
+            f"data set {data.name!r}: inputs of {split} have shape {shape}, those of train "
+            f"{expected}"
         )
     for other, held in others.items():
-        if held.fingerprint == examples.fingerprint:
+        if held.examples.fingerprint == found.examples.fingerprint:
             raise UserError(
-                f"data set {name!r}: {split} holds the very examples of {other}; what is measured "
-                "on them says nothing of others"
+                f"data set {data.name!r}: {split} holds the very examples of {other}; what is "
+                "measured on them says nothing of others"
             )
-    return Split(examples, np.arange(len(examples.labels)))
+    return found

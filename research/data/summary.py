@@ -14,7 +14,7 @@ class Summary:
 
     Attributes:
       input_shape: (height, width, channels) of images, (columns,) of tables.
-      num_classes: how many classes there are.
+      num_classes: how many classes there are; 0 where numbers are to be predicted.
       train, validation, test: examples of each split.
       input_dtype: that of the inputs.
     """
@@ -37,7 +37,7 @@ def summarize(data: Data) -> Summary:
       UserError: if the data is not there.
     """
     source = open_source(data)
-    if source.input_shape is None:
+    if source.input_shape is None or data.classes or data.class_fractions:
         dataset = open_dataset(data)
         return Summary(
             input_shape=tuple(dataset.input_shape),
@@ -56,6 +56,7 @@ def summarize(data: Data) -> Summary:
         if name not in sizes:
             sizes[name] = round(fraction * whole)
             sizes["train"] -= sizes[name]
+    sizes["train"] = round(data.train_fraction * sizes["train"])
     return Summary(
         source.input_shape, len(source.class_names), **sizes, input_dtype=source.input_dtype
     )
@@ -67,10 +68,12 @@ def stand_in(summary: Summary) -> Dataset:
     It has the shapes that programs are built from, and nothing else.
     """
 
+    label_dtype = np.int32 if summary.num_classes else np.float32
+
     def split(size: int) -> Split:
         zero = np.zeros((), summary.input_dtype)
         inputs = np.broadcast_to(zero, (size, *summary.input_shape))
-        labels = np.broadcast_to(np.int32(0), (size,))
+        labels = np.broadcast_to(np.zeros((), label_dtype), (size,))
         return Split(Examples(inputs, labels, fingerprint=""), np.arange(size))
 
     features = summary.input_shape[-1]
@@ -83,4 +86,5 @@ def stand_in(summary: Summary) -> Dataset:
         mean=np.zeros(features, np.float32),
         std=np.ones(features, np.float32),
         fingerprint="",
+        target=None if summary.num_classes else (np.float32(0), np.float32(1)),
     )

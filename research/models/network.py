@@ -99,6 +99,53 @@ def network(
     return Network(_Classifier(model, num_classes), frozen)
 
 
+def visit_layers(
+    model: Model,
+    num_classes: int,
+    input_shape: tuple[int, ...],
+    note: Callable[[nn.Module, tuple, dict[str, Any], Any], None],
+) -> Variables:
+    """Calls note(module, args, kwargs, output) for every layer, in their order.
+
+    Nothing is computed: arrays are traced.
+
+    Args:
+      model: the options.
+      num_classes: the number of logits.
+      input_shape: that of one input.
+      note: hears of each layer after it was called.
+
+    Returns:
+      The shapes of the variables.
+    """
+    module = network(model, num_classes).module
+    x = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+
+    def intercept(call, args, kwargs, context):
+        output = call(*args, **kwargs)
+        if context.method_name == "__call__" and context.module.name is not None:
+            note(context.module, args, kwargs, output)
+        return output
+
+    def init(x):
+        with nn.intercept_methods(intercept):
+            return module.init({"params": jax.random.key(0)}, x, train=False)
+
+    return jax.eval_shape(init, x)
+
+
+def layer_names(model: Model, num_classes: int, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Returns the layers that have parameters, in the order in which they are called.
+
+    They are the first parts of the parameters' paths, such as "conv_0_0".
+    """
+    called: list[str] = []
+    variables = visit_layers(
+        model, num_classes, input_shape, lambda module, *_: called.append(module.path[0])
+    )
+    return tuple(name for name in dict.fromkeys(called) if name in variables["params"])
+
+
 def _evaluating(chosen: Callable[[str], bool]):
     """Makes the BatchNorms whose paths are chosen work as at evaluation, within."""
 

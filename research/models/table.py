@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from research.models.base import Model
-from research.models.network import network
+from research.models.network import visit_layers
 
 COLUMNS = ("layer", "kind", "output", "parameters", "bytes", "FLOPs forward", "FLOPs backward")
 
@@ -46,21 +46,8 @@ def layers_of(model: Model, num_classes: int, input_shape: tuple[int, ...]) -> l
       num_classes: the number of logits.
       input_shape: that of one input.
     """
-    module = network(model, num_classes).module
-    x = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
     found: list[Layer] = []
-
-    def note(call, args, kwargs, context):
-        output = call(*args, **kwargs)
-        if context.method_name == "__call__" and context.module.name is not None:
-            found.append(_measure(context.module, args, kwargs, output))
-        return output
-
-    def forward(x):
-        with nn.intercept_methods(note):
-            return module.init_with_output({"params": jax.random.key(0)}, x, train=False)
-
-    jax.eval_shape(forward, x)
+    visit_layers(model, num_classes, input_shape, lambda *call: found.append(_measure(*call)))
     return found
 
 

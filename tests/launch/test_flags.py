@@ -1,6 +1,5 @@
 """From command lines to experiments, and what is said about wrong ones."""
 
-import dataclasses
 import subprocess
 import sys
 import textwrap
@@ -10,6 +9,7 @@ import pytest
 from launch import cli, train
 from launch.flags import describe, parse_experiment
 from research.errors import UserError
+from research.transfer import Transfer
 from tests.runs import experiment
 
 
@@ -100,9 +100,8 @@ def test_what_to_restore_has_flags_of_its_own():
     chosen = experiment(
         "--restore_from=a/checkpoints/5", "--restore_only", "params/", "--allow_missing=x"
     )
-    assert dataclasses.asdict(chosen.restore) == {
-        "checkpoint": "a/checkpoints/5", "only": "params/", "allow_missing": "x",
-    }  # fmt: skip
+    assert chosen.init_from == "a/checkpoints/5"
+    assert chosen.transfer == Transfer(only="params/", allow_missing="x")
 
 
 def test_an_override_without_a_name_is_refused():
