@@ -21,6 +21,7 @@ from research.experiment import Experiment
 DEFAULT_CONFIG = pathlib.Path(configs.__file__).parent / "digits_mlp.py"
 
 SHORTHANDS = {
+    "sweep": "population.sweep",
     "restore_from": "init_from",
     "restore_only": "transfer.only",
     "allow_missing": "transfer.allow_missing",

@@ -30,6 +30,8 @@ def main(argv: list[str]) -> int:
             stop.limit(values.max_minutes)
         if not values.dry_run:
             _join_others(values, workdir)  # which must be before JAX starts its backends
+        if experiment.population.size > 1:
+            _use_all_cores()  # which must be before JAX starts its backends
         platforms.require(values.platform)
         # From here on JAX is loaded; a wrong command line has failed by now.
         if values.dry_run:
@@ -39,11 +41,15 @@ def main(argv: list[str]) -> int:
         from research.program import enable_compilation_cache
         from research.training import train
 
+        kind = None
+        if experiment.population.size > 1:
+            from research.population.run import PopulationRun as kind
+
         enable_compilation_cache()
         with contextlib.ExitStack() as stack:
             stream = None if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(processes.parting_words())
-            outcome = train(experiment, workdir, Console(stream), stop)
+            outcome = train(experiment, workdir, Console(stream), stop, kind)
         return cli.STOPPED if outcome.stopped else cli.SUCCESS
 
 
@@ -73,6 +79,14 @@ def _join_others(values, workdir: str) -> None:
         heartbeat=values.heartbeat_timeout,
     )
     processes.join(cluster, workdir)
+
+
+def _use_all_cores() -> None:
+    """Makes each core a device, over which replicas are divided where there is no other."""
+    import jax
+
+    if not os.environ.get("JAX_NUM_CPU_DEVICES"):
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
 
 def _dry_run(experiment) -> int:

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -11,7 +11,7 @@ from jax.sharding import Sharding
 
 from research.data.feed import evaluation_batches
 from research.data.splits import Split
-from research.state import TrainState, averaged
+from research.state import Normalization, TrainState, averaged
 
 SHOWN_AS = {"accuracy": "accuracy", "r2": "R²", "mse": "MSE", "mae": "MAE", "loss": "loss"}
 """Name of a measure in files -> on the screen, in this order."""
@@ -49,6 +49,10 @@ class Measured(abc.ABC):
     def score(self) -> tuple[float, float]:
         """(The measure, −loss): the larger, the better."""
         return self.values()[self.measure], -self.loss
+
+    def headline(self) -> str:
+        """Returns the measure as people read it."""
+        return f"{SHOWN_AS[self.measure]} {self.values()[self.measure]:.4f}"
 
     def text(self, separator: str = "  ") -> str:
         """Returns the values as people read them."""
@@ -161,6 +165,18 @@ def evaluate(
         but for the rounding of the loss.
       sharding: where batches go.
     """
+    totals = sums_over(eval_step, state, split, global_batch_size, sharding)
+    return measured(totals, split, state.normalization)
+
+
+def sums_over(
+    eval_step: Callable[[TrainState, dict[str, jax.Array]], dict[str, jax.Array]],
+    state: TrainState,
+    split: Split,
+    global_batch_size: int,
+    sharding: Sharding,
+) -> dict[str, np.ndarray]:
+    """Returns what the evaluation steps give, added up over a split; see `evaluate`."""
     totals: dict[str, Any] = {}
     unfetched = []
 
@@ -177,10 +193,23 @@ def evaluate(
         add(jax.device_get(unfetched[:-1]))
         del unfetched[:-1]
     add(jax.device_get(unfetched))
+    return totals
+
+
+def measured(
+    totals: Mapping[str, np.ndarray], split: Split, normalization: Normalization
+) -> Measured:
+    """Returns what the sums over a split say.
+
+    Args:
+      totals: what `sums_over` returned.
+      split: the examples.
+      normalization: has the unit of numbers that are predicted.
+    """
     loss = float(totals["loss"]) / len(split)
     if "confusion" in totals:
         return Result(loss=loss, confusion=totals["confusion"])
-    mse = loss * float(jax.device_get(state.normalization.target_std)) ** 2
+    mse = loss * float(jax.device_get(normalization.target_std)) ** 2
     mae = float(totals["absolute_error"]) / len(split)
     variance = float(split.labels.astype(np.float64).var())
     # As scikit-learn where all numbers are equal: 1 if they are met, else 0.

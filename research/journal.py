@@ -1,9 +1,9 @@
 """What a run reports while it trains: lines of metrics, and progress on the console."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
-import numpy as np
 
 from research import metrics, processes
 from research.console import Console
@@ -55,16 +55,17 @@ class Journal:
           DivergedError: if the loss or the gradient of one was not finite; what was
             due before it is written.
         """
-        values = jax.device_get(values)
+        values = jax.device_get(dict(values))
+        nonfinite = values.pop("first_nonfinite_step")
         last = None
         for index in range(steps):
             if self._plan.logs_after(begun + index + 1):
-                self._watch.check(values["first_nonfinite_step"][index])
-                last = begun + index + 1, _line(values, index)
+                self._watch.check(nonfinite[index])
+                last = begun + index + 1, {name: value[index] for name, value in values.items()}
                 self._write(*last, "train")
-        self._watch.check(values["first_nonfinite_step"][steps - 1])
+        self._watch.check(nonfinite[steps - 1])
         if last:
-            step, line = last
+            step, line = last[0], self._shown(last[1])
             self._say_skipped(step, line.get("skipped_steps", 0))
             self._console.progress(step, self._plan.total_steps, line, pace)
 
@@ -82,9 +83,15 @@ class Journal:
         """Writes out everything and closes the files."""
         self._log.close()
 
-    def _write(self, step: int, values: dict[str, float], split: str) -> None:
+    def _write(self, step: int, values: Mapping[str, Any], split: str) -> None:
+        """Writes a line of metrics; values are numbers or arrays of no dimension."""
+        values = {name: v if isinstance(v, int) else float(v) for name, v in values.items()}
         epoch = round(step / self._plan.steps_per_epoch, 4)
         self._log.write({"step": step, "epoch": epoch, "split": split, **values})
+
+    def _shown(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Returns the values that progress shows."""
+        return {name: float(value) for name, value in values.items()}
 
     def _say_skipped(self, step: int, skipped: float) -> None:
         if skipped > self._skipped:
@@ -93,11 +100,3 @@ class Journal:
                 f"{skipped:.0f} steps up to step {step} were skipped: their loss or "
                 "gradient was not finite"
             )
-
-
-def _line(values: Mapping[str, np.ndarray], index: int) -> dict[str, float]:
-    return {
-        name: float(value[index])
-        for name, value in values.items()
-        if name != "first_nonfinite_step"
-    }

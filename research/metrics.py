@@ -76,9 +76,10 @@ class MetricsLog:
         from tensorboardX.summary import scalar
 
         event = Event(step=line["step"], wall_time=time.time())
+        run = f"replica_{line['replica']}/" if "replica" in line else ""
         for name, value in line.items():
-            if name not in ("step", "split", "epoch"):
-                event.summary.MergeFrom(scalar(f"{line['split']}/{name}", value))
+            if name not in ("step", "split", "epoch", "replica"):
+                event.summary.MergeFrom(scalar(f"{run}{line['split']}/{name}", value))
         with errors_of_disk("event files", self._workdir.root):
             self._events.write_event(event)
 

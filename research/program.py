@@ -19,7 +19,7 @@ from research.experiment import Experiment, Timetable
 from research.records import require
 from research.sharding import gathered, state_shardings, with_shardings
 from research.state import TrainState, is_finite, normalization
-from research.steps import Batch, make_steps
+from research.steps import Batch, Steps, make_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +70,8 @@ def make_program(
         experiment.evaluation.global_batch_size, mesh, "config.evaluation.global_batch_size"
     )
     fsdp = experiment.mesh.mode == "fsdp"
-    steps = make_steps(
-        experiment,
-        timetable,
-        dataset.input_shape,
-        len(dataset.class_names),
-        normalization(dataset),
-        dataset.class_weights,
-        in_use=functools.partial(gathered, mesh) if fsdp else lambda params: params,
-    )
+    in_use = functools.partial(gathered, mesh) if fsdp else lambda params: params
+    steps = steps_of(experiment, timetable, dataset, in_use)
     shapes = jax.eval_shape(steps.init)
     shardings = state_shardings(mesh, shapes, fsdp)
     replicated = NamedSharding(mesh, PartitionSpec())
@@ -98,6 +91,24 @@ def make_program(
         train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated)),
         eval_step=jax.jit(steps.eval_step, out_shardings=replicated),
         is_finite=jax.jit(is_finite, out_shardings=replicated),
+    )
+
+
+def steps_of(
+    experiment: Experiment,
+    timetable: Timetable,
+    dataset: Dataset,
+    in_use: Callable[[Any], Any] = lambda params: params,
+) -> Steps:
+    """Returns the pure functions of an experiment on its data; see `make_steps`."""
+    return make_steps(
+        experiment,
+        timetable,
+        dataset.input_shape,
+        len(dataset.class_names),
+        normalization(dataset),
+        dataset.class_weights,
+        in_use,
     )
 
 
@@ -155,7 +166,9 @@ def train_steps(program: Program, feed: Feed) -> Callable:
             return state, jax.tree.map(lambda all, one: all.at[index].set(one), metrics, values)
 
         _, values = jax.eval_shape(program.train_step, state, feed.batch(source, 0))
-        empty = jax.tree.map(lambda value: jnp.zeros(feed.capacity, value.dtype), values)
+        empty = jax.tree.map(
+            lambda value: jnp.zeros((feed.capacity, *value.shape), value.dtype), values
+        )
         return jax.lax.fori_loop(0, source["steps"], advance, (state, empty))
 
     replicated = NamedSharding(program.mesh, PartitionSpec())

@@ -79,6 +79,11 @@ def choice(table: Mapping[str, type], default: str, otherwise: type | None = Non
     )
 
 
+def is_on(value: Any) -> bool:
+    """Whether an option is on that is off at 0; what a program takes as an argument is."""
+    return not isinstance(value, int | float) or value != 0
+
+
 def require(condition: bool, path: str, message: str) -> None:
     """Raises `UserError("path: message")` unless the condition holds."""
     if not condition:

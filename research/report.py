@@ -22,11 +22,9 @@ MEASURES = ("accuracy", "r2")
 """What is drawn beside the loss, whichever there is."""
 
 
-def write(workdir: Workdir, summary: dict[str, Any]) -> list[str]:
+def write(workdir: Workdir, summary: dict[str, Any], title: str) -> list[str]:
     """Writes summary and curves; returns the lines that say where everything is."""
     write_json(workdir.summary, summary)
-    measure = next(name for name in MEASURES if name in summary["test"])
-    title = f"{summary['experiment']}: test {SHOWN_AS[measure]} {summary['test'][measure]:.4f}"
     draw_learning_curves(workdir, title)
     workdir.push()
     there = {name: text for name, text in CONTENTS.items() if (workdir.home / name).exists()}
@@ -48,13 +46,19 @@ def draw_learning_curves(workdir: Workdir, title: str) -> pathlib.Path:
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(1, 2), ("loss", measure), strict=True):
-        for split in splits:
+        for number, split in enumerate(splits):
             of_split = [line for line in lines if line["split"] == split and name in line]
-            if not of_split:
-                continue
-            points = [(line["step"], line[name]) for line in of_split]
             style = {"linewidth": 1} if split == "train" else {"marker": "o", "markersize": 3}
-            axes.plot(*zip(*points, strict=True), label=split, **style)
+            replicas = list(dict.fromkeys(line.get("replica") for line in of_split))
+            for replica in replicas:
+                points = [(e["step"], e[name]) for e in of_split if e.get("replica") == replica]
+                axes.plot(
+                    *zip(*points, strict=True),
+                    color=f"C{number}",
+                    alpha=max(0.2, len(replicas) ** -0.5),
+                    label=split if replica == replicas[0] else None,
+                    **style,
+                )
         axes.set_xlabel("step")
         axes.set_ylabel(SHOWN_AS[name])
         axes.grid(alpha=0.3)

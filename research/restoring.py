@@ -9,6 +9,7 @@ import jax
 from research import evaluation, workdir
 from research.checkpoints import Checkpoints
 from research.data.splits import Dataset, Split, open_dataset
+from research.errors import UserError
 from research.experiment import Experiment, timetable
 from research.program import Program, make_program
 from research.state import TrainState
@@ -66,7 +67,16 @@ def restore(
 
 
 def fitted(experiment: Experiment) -> Experiment:
-    """Returns an experiment on all devices at hand, if there are fewer than its mesh has."""
+    """Returns an experiment on all devices at hand, if there are fewer than its mesh has.
+
+    Raises:
+      UserError: if it is a population, whose checkpoints hold many states.
+    """
+    if experiment.population.size > 1:
+        raise UserError(
+            "the work directory holds a population. Make the replica that is meant a run of its "
+            "own first, with python -m launch.replica"
+        )
     mesh = experiment.mesh
     if mesh.fits(jax.device_count()):
         return experiment

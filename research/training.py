@@ -49,6 +49,7 @@ def train(
     path: str,
     console: Console,
     stop_requested: Callable[[], str] = lambda: "",
+    kind: "type[Run] | None" = None,
 ) -> Outcome:
     """Trains an experiment in a work directory, from the newest checkpoint there.
 
@@ -60,6 +61,7 @@ def train(
       experiment: a checked and frozen experiment.
       path: the work directory; created if it isn't there.
       console: where progress is shown.
+      kind: what trains it, `Run` unless given.
       stop_requested: asked about every fifth of a second, between two steps; a
         reason such as "SIGTERM" makes the run save its state and return.
 
@@ -74,21 +76,18 @@ def train(
         dataset = open_dataset(experiment.data)
         processes.check_same("the data set", dataset.fingerprint)
         plan = timetable(experiment, len(dataset.train))
-        program = make_program(experiment, plan, dataset)
+        kind = kind or Run
+        program = kind.make_program(experiment, plan, dataset)
         if experiment.init_from and not processes.decided(files.experiment.exists):
             warm_start.choose(program.state_shapes, experiment, dataset.input_shape)
         processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))
         checkpoints = Checkpoints(
             files.checkpoints,
             keep=experiment.checkpoint.keep,
-            about={
-                "experiment": dataclasses.asdict(experiment),
-                "mesh": mesh.describe(program.mesh, experiment.mesh.mode),
-                "versions": workdir.versions(),
-            },
+            about=workdir.provenance(experiment, mesh.describe(program.mesh, experiment.mesh.mode)),
         )
         stack.callback(checkpoints.close)
-        run = Run(experiment, plan, program, dataset, files, checkpoints, console)
+        run = kind(experiment, plan, program, dataset, files, checkpoints, console)
         if stopped := run.train(processes.StopTogether(stop_requested)):
             saved = f"saved in {files.checkpoints}" if run.step else "nothing to save yet"
             console.message(
@@ -101,6 +100,11 @@ def train(
 
 class Run:
     """A run in progress: its state on the devices, and its files."""
+
+    make_program = staticmethod(make_program)
+    open_feed = staticmethod(open_feed)
+    journal_type = Journal
+    watch_type = Watch
 
     def __init__(
         self,
@@ -135,9 +139,9 @@ class Run:
                 self._state = warm_start.begin_with(choice, self._state)
                 console.message(str(choice))
         self._best_step, self._best_score = checkpoints.best() or (0, None)
-        self._feed = open_feed(experiment, plan, dataset.train, program.mesh)
-        self._watch = Watch(experiment, program, files, checkpoints)
-        self._journal = Journal(
+        self._feed = self.open_feed(experiment, plan, dataset.train, program.mesh)
+        self._watch = self.watch_type(experiment, program, files, checkpoints)
+        self._journal = self.journal_type(
             plan, self._watch, files, console, self.step, experiment.logging.tensorboard
         )
 
@@ -214,7 +218,9 @@ class Run:
         }
         self._journal.close()
         if processes.is_first():
-            for line in report.write(self._files, summary):
+            measured = results["test"]
+            title = f"{summary['experiment']}: test {measured.headline()}"
+            for line in report.write(self._files, summary, title):
                 self._console.message(line)
         return summary
 

@@ -209,6 +209,15 @@ def read_recorded(path: remote.Path) -> tuple[Experiment, str]:
     return from_recorded(values["experiment"]), values["data_fingerprint"]
 
 
+def provenance(experiment: Experiment, mesh: str) -> dict[str, Any]:
+    """Returns what a checkpoint says of its origin: experiment, devices and versions."""
+    return {
+        "experiment": dataclasses.asdict(experiment),
+        "mesh": mesh,
+        "versions": versions(),
+    }
+
+
 def versions() -> dict[str, str]:
     """Returns the versions of Hanok, Python and the packages that matter."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}

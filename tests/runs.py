@@ -19,7 +19,7 @@ def experiment(*overrides):
     return parse_experiment(list(overrides), lambda values: None, "")[0]
 
 
-def run(chosen, path, stop_after: int | None = None, output=None) -> Outcome:
+def run(chosen, path, stop_after: int | None = None, output=None, kind=None) -> Outcome:
     """Trains in `path`; asks it to stop once `stop_after` steps were made."""
     asked = itertools.count()
     if stop_after is not None:
@@ -31,6 +31,7 @@ def run(chosen, path, stop_after: int | None = None, output=None) -> Outcome:
         str(path),
         Console(output or io.StringIO()),
         lambda: "test" if stop_after is not None and next(asked) > stop_after else "",
+        kind,
     )
 
 

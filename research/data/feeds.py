@@ -80,7 +80,7 @@ class ResidentFeed:
         positions = np.minimum(np.arange(rows), len(split) - 1)
         self._input_shape = split.examples.inputs.shape[1:]
         sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-        self._examples = place(lambda rows: _flat(split.gather(rows)), positions, sharding)
+        self._examples = place(lambda rows: flat(split.gather(rows)), positions, sharding)
         self.description = f"resident, {split.nbytes / parts / 1e6:.1f} MB a device"
 
     def take(self, step: int, steps: int) -> Source:
@@ -89,15 +89,15 @@ class ResidentFeed:
         positions[:steps] = taken.reshape(steps, -1)
         whole = NamedSharding(self._mesh, PartitionSpec())
         return {
-            "steps": _send(np.int32(steps), whole),
-            "positions": _send(positions, whole),
+            "steps": send(np.int32(steps), whole),
+            "positions": send(positions, whole),
             "examples": self._examples,
         }
 
     def batch(self, source: Source, index: jax.Array) -> dict[str, jax.Array]:
         positions = source["positions"][index]
         batch = {name: self._gather(rows, positions) for name, rows in source["examples"].items()}
-        return _unflat(batch, self._input_shape)
+        return unflat(batch, self._input_shape)
 
     def _gather(self, examples: jax.Array, positions: jax.Array) -> jax.Array:
         if self._mesh.shape[AXIS] == 1:
@@ -173,9 +173,9 @@ class StreamedFeed:
         batches += batches[-1:] * (self.capacity - steps)
         whole = NamedSharding(self._sharding.mesh, PartitionSpec())
         return {
-            "steps": _send(np.int32(steps), whole),
+            "steps": send(np.int32(steps), whole),
             "batches": {
-                name: _send(
+                name: send(
                     np.stack([batch[name] for batch in batches]),
                     self._sharding,
                     (self.capacity, self._global_batch_size, *batches[0][name].shape[1:]),
@@ -186,14 +186,14 @@ class StreamedFeed:
 
     def batch(self, source: Source, index: jax.Array) -> dict[str, jax.Array]:
         batch = {name: batches[index] for name, batches in source["batches"].items()}
-        return _unflat(batch, self._input_shape)
+        return unflat(batch, self._input_shape)
 
     def _from(self, step: int) -> Iterator[dict[str, np.ndarray]]:
         import grain  # slow to import
 
         def read(step: int) -> dict[str, np.ndarray]:
             taken = self._split.train_positions(self._global_batch_size, self._seed, step)
-            return _flat(self._split.gather(taken[self._rows]))
+            return flat(self._split.gather(taken[self._rows]))
 
         ahead = grain.ReadOptions(
             num_threads=self._threads, prefetch_buffer_size=max(self._threads, 2 * self.capacity)
@@ -202,7 +202,7 @@ class StreamedFeed:
         return iter(steps.map(read).to_iter_dataset(ahead))
 
 
-def _flat(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def flat(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns rows whose inputs have one dimension each.
 
     A TPU's tiles of 8 × 128 would be filled by single pixels otherwise, and on a
@@ -211,10 +211,12 @@ def _flat(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {**rows, "input": rows["input"].reshape(len(rows["input"]), -1)}
 
 
-def _unflat(batch: dict[str, jax.Array], input_shape: tuple[int, ...]) -> dict[str, jax.Array]:
+def unflat(batch: dict[str, jax.Array], input_shape: tuple[int, ...]) -> dict[str, jax.Array]:
+    """Returns a batch, or batches along a first axis, whose inputs have their shape again."""
     # Gathered for itself: joined with what uses it, each pixel's place is computed anew.
     batch = lax.optimization_barrier(batch)
-    return {**batch, "input": batch["input"].reshape(-1, *input_shape)}
+    inputs = batch["input"]
+    return {**batch, "input": inputs.reshape(*inputs.shape[:-1], *input_shape)}
 
 
 def fits_on_devices(split: Split, mesh: Mesh) -> bool:
@@ -238,7 +240,7 @@ def _rows_here(sharding: NamedSharding, global_batch_size: int) -> np.ndarray:
     return np.concatenate([np.arange(*each) for each in bounds])
 
 
-def _send(
+def send(
     rows: np.ndarray, sharding: NamedSharding, shape: tuple[int, ...] | None = None
 ) -> jax.Array:
     """Returns the global array of which this process has `rows`; asynchronous."""

@@ -8,6 +8,7 @@ from research import batch_axis
 from research.models.activations import ACTIVATIONS
 from research.models.base import Layered, Model
 from research.models.initializers import initializer
+from research.records import is_on
 
 
 def dense(options, x: jax.Array, features: int, *, train: bool, name: str) -> jax.Array:
@@ -105,7 +106,7 @@ def pool(options, x: jax.Array) -> jax.Array:
 
 def dropout(x: jax.Array, rate: float, *, train: bool) -> jax.Array:
     """Zeroes each element with probability `rate` while training (Srivastava 2014)."""
-    return Dropout(rate)(x) if rate and train else x
+    return Dropout(rate)(x) if is_on(rate) and train else x
 
 
 def logits(options: Model, x: jax.Array, num_classes: int) -> jax.Array:

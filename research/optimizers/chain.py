@@ -10,6 +10,7 @@ import optax
 from research.optimizers import wrappers
 from research.optimizers.base import Optimizer
 from research.paths import path_name
+from research.records import is_on
 
 UNDECAYED_LEAVES = ("bias", "scale", "negative_slope")
 """Last parts of the paths of parameters that no penalty touches: the offsets
@@ -52,17 +53,22 @@ def make_chain(options: Optimizer, total_steps: int) -> Chain:
       total_steps: training steps of the whole run, which schedules refer to.
     """
     every = options.accumulate_steps
-    schedule = options.schedule.function(options.learning_rate, max(1, total_steps // every))
+    unit = options.schedule.function(1.0, max(1, total_steps // every))
+
+    def schedule(count):
+        # The peak may be an argument of the program: it stays outside of optax's schedules.
+        return options.learning_rate * unit(count)
+
     parts = [
-        optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else None,
-        optax.add_decayed_weights(options.l2, decay_mask) if options.l2 else None,
+        optax.clip_by_global_norm(options.clip_norm) if is_on(options.clip_norm) else None,
+        optax.add_decayed_weights(options.l2, decay_mask) if is_on(options.l2) else None,
         options.direction(),
         optax.add_decayed_weights(options.weight_decay, decay_mask)
-        if options.weight_decay
+        if is_on(options.weight_decay)
         else None,
         optax.scale_by_learning_rate(schedule),
         _scale_by_factors(options) if options.learning_rate_factors else None,
-        soft_threshold(options, schedule) if options.l1 else None,
+        soft_threshold(options, schedule) if is_on(options.l1) else None,
     ]
     transformation = options.wrap(
         optax.chain(*[part for part in parts if part is not None]), schedule

@@ -22,6 +22,7 @@ REQUIRED = {
     "launch.cloud.tpu": TRAINING,
     "launch.evaluate": ["--workdir=runs/a"],
     "launch.plan": ["--topology=v5e:2x4"],
+    "launch.replica": ["--workdir=runs/a", "--replica=0", "--to=runs/b"],
     "launch.replay": ["--workdir=runs/a", "--step=1"],
 }
 """What a command refuses to go on without."""

@@ -1,0 +1,1 @@
+"""Many experiments of one shape, trained at once as one program."""

@@ -1,0 +1,128 @@
+"""The steps of all replicas as one program, and which fields may differ among them."""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from research import mesh as meshes
+from research.batch_axis import NAME as AXIS
+from research.data.splits import Dataset
+from research.errors import UserError
+from research.experiment import Experiment, Timetable
+from research.population.members import members, with_values
+from research.program import Program, steps_of
+from research.records import paths
+from research.run_options import Mesh
+from research.sharding import with_shardings
+from research.state import is_finite
+
+
+def make_population_program(
+    experiment: Experiment, timetable: Timetable, dataset: Dataset
+) -> Program:
+    """Places and jits the steps of a population; nothing is compiled yet.
+
+    As `research.program.make_program`, but states and batches have replicas along
+    their first axis, which is divided over the devices, and so have metrics. The
+    batches of evaluation are shared by all.
+
+    Raises:
+      UserError: if the replicas don't share one program.
+    """
+    replicas = members(experiment)
+    mesh = _mesh(experiment, len(replicas))
+    swept = experiment.population.points()[0].keys()
+    _check_swept(experiment, swept, timetable, dataset)
+    # In float32, as numbers of an experiment are when they meet an array.
+    values = {path: np.float32([_value(each, path) for each in replicas]) for path in swept}
+    seeds = np.uint32([each.seed for each in replicas])
+
+    def steps(values, seed=None):
+        alone = replicas[0] if seed is None else with_values(replicas[0], {"seed": seed})
+        return steps_of(with_values(alone, values), timetable, dataset)
+
+    def init(seed, values):
+        return steps(values, seed).init()
+
+    def train_step(state, batch, values):
+        return steps(values).train_step(state, batch)
+
+    def all_init():
+        return jax.vmap(init)(seeds, values)
+
+    def all_train_step(state, batch):
+        return jax.vmap(train_step)(state, batch, values)
+
+    eval_step = jax.vmap(steps({}).eval_step, in_axes=(0, None))
+    shapes = jax.eval_shape(all_init)
+    divided = NamedSharding(mesh, PartitionSpec(AXIS))
+    shardings = jax.tree.map(lambda shape: divided, shapes)
+    whole = NamedSharding(mesh, PartitionSpec())
+    return Program(
+        mesh=mesh,
+        batch_sharding=whole,
+        state_shapes=with_shardings(shapes, shardings),
+        init=jax.jit(all_init, out_shardings=shardings),
+        train_step=jax.jit(all_train_step, donate_argnums=0, out_shardings=(shardings, divided)),
+        eval_step=jax.jit(eval_step, out_shardings=whole),
+        is_finite=jax.jit(jax.vmap(is_finite), out_shardings=whole),
+    )
+
+
+def _mesh(experiment: Experiment, replicas: int) -> jax.sharding.Mesh:
+    """Returns as many devices as share the replicas evenly."""
+    if experiment.mesh != Mesh():
+        raise UserError(
+            "config.mesh: replicas of a population are divided over the devices, each of them "
+            "whole; leave out config.mesh"
+        )
+    if jax.process_count() > 1:
+        raise UserError("a population is trained by one process")
+    devices = jax.devices()
+    return meshes.make_mesh(Mesh(), devices[: math.gcd(replicas, len(devices))])
+
+
+def _check_swept(
+    experiment: Experiment, swept: Sequence[str], timetable: Timetable, dataset: Dataset
+) -> None:
+    """Raises `UserError`, with what can be swept, unless all fields can be."""
+    can = functools.partial(_can_differ, experiment, timetable, dataset)
+    if wrong := [path for path in swept if not can(path)]:
+        every = [path for path, field in paths(experiment) if field.type is float]
+        raise UserError(
+            f"config.population.sweep: {wrong[0]!r} decides the form of the program, which all "
+            f"replicas share. Of this experiment can be swept: {', '.join(filter(can, every))}"
+        )
+    for path in swept:
+        zero = [point[path] == 0 for point in experiment.population.points()]
+        if any(zero) and not all(zero):
+            raise UserError(
+                f"config.population.sweep: {path} is 0 in some replicas, which turns off what "
+                "others have; sweep values that are not 0, and run 0 for itself"
+            )
+
+
+def _can_differ(experiment: Experiment, timetable: Timetable, dataset: Dataset, path: str) -> bool:
+    """Whether the value of a field may be an argument of the step."""
+    plain = members(experiment)[0]
+
+    def step(value):
+        steps = steps_of(with_values(plain, {path: value}), timetable, dataset)
+        state = steps.init()
+        batch = dataset.train.gather(np.zeros(plain.global_batch_size, int))
+        return steps.train_step(state, batch)
+
+    try:
+        used = jax.make_jaxpr(step)(np.float32(_value(plain, path) or 0.5)).jaxpr
+    except (TypeError, ValueError, UserError):  # of what must be known when it is traced
+        return False
+    names = {id(variable) for equation in used.eqns for variable in equation.invars}
+    return id(used.invars[0]) in names
+
+
+def _value(experiment: Experiment, path: str) -> float:
+    return functools.reduce(getattr, path.split("."), experiment)
