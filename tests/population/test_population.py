@@ -32,7 +32,7 @@ POPULATION = [*COMMON, "--config.population.seeds=2", "--sweep=optimizer.learnin
 
 TOLERANCE = 2e-5
 """Of parameters around 1 after 20 steps in float32: values that are arguments of a
-program and batched products round otherwise; what was seen is 2e-6."""
+program and batched products round otherwise; what was seen is 4e-6."""
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,10 @@ def test_a_replica_that_diverges_harms_no_other(alone, tmp_path):
 def test_many_replicas_need_no_more_compilations_than_two(tmp_path):
     def compilations(count):
         seen = []
-        listen = seen.append
+
+        def listen(event, *_, **__):
+            seen.append(event)
+
         jax.monitoring.register_event_duration_secs_listener(listen)
         logging.disable()
         sweep = f"--sweep=optimizer.learning_rate=log(1e-4,1e-2,{count})"
