@@ -34,6 +34,9 @@ def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table
     notes.mkdir()
     repeated = {False: 0, True: 0}
     for _ in range(rounds):
+        # One that is killed before it takes any is not to be judged by another's.
+        for note in notes.iterdir():
+            note.unlink()
         process = common.Process(path, *overrides, fault=functools.partial(take_notes, notes))
         _wait(process, notes, draw)
         process.kill()
