@@ -119,13 +119,18 @@ def _set_gradients(function, first, second):
     """Of a function of two arrays, each from the gradient of the result and the other array."""
 
     def forward(a, b, window):
-        return function(a, b, window), (a, b)
+        # The images themselves need no gradient: nothing is kept for it.
+        kept = a.value if b.perturbed else None, b.value if a.perturbed else None
+        return function(a.value, b.value, window), kept
 
-    def backward(window, arrays, gradient):
-        a, b = arrays
-        return first(gradient, b, window), second(a, gradient, window)
+    def backward(window, kept, gradient):
+        a, b = kept
+        return (
+            None if b is None else first(gradient, b, window),
+            None if a is None else second(a, gradient, window),
+        )
 
-    function.defvjp(forward, backward)
+    function.defvjp(forward, backward, symbolic_zeros=True)
 
 
 _set_gradients(_convolve, _input_gradient, _kernel_gradient)

@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec
 from research.models.cnn import Cnn
 from research.models.convolution import conv_general_dilated
 from research.models.network import network
+from research.planning.flops import matmul_flops
 
 SHAPES = {
     "one piece": ((3, 9, 6, 2), 5),
@@ -150,6 +151,18 @@ def test_convolution_that_is_not_written_is_refused(options):
     layer = nn.Conv(4, (3, 3), conv_general_dilated=conv_general_dilated, **options)
     with pytest.raises(ValueError, match="only a plain convolution of images is written"):
         layer.init(jax.random.key(0), normal(1, 6, 6, 2))
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (0, 1)], ids=["input", "kernel", "both"])
+def test_a_gradient_that_is_not_wanted_is_not_computed(wanted):
+    def flops(convolve):
+        def loss(x, kernel):
+            return jnp.sum(convolve(x, kernel, 2, same(3, 3)))
+
+        arrays = normal(32, 8, 8, 2), normal(3, 3, 2, 4)
+        return matmul_flops(jax.make_jaxpr(jax.grad(loss, argnums=wanted))(*arrays))
+
+    assert flops(ours) == flops(native)
 
 
 def many_steps():
