@@ -7,7 +7,9 @@ from flax import linen as nn
 from research import batch_axis
 from research.models.activations import ACTIVATIONS
 from research.models.base import Layered, Model
+from research.models.convolution import conv_general_dilated
 from research.models.initializers import initializer
+from research.models.pooling import avg_pool, max_pool
 from research.records import is_on
 
 
@@ -71,6 +73,7 @@ def convolution(
         use_bias=not options.batch_norm,
         kernel_init=initializer(options.initializer, options.activation),
         dtype=jnp.dtype(options.compute_dtype),
+        conv_general_dilated=conv_general_dilated,
         name=name,
     )(x)
     return normalize(options, x, train=train, name=name)
@@ -99,9 +102,7 @@ def activate(options: Layered, x: jax.Array, *, name: str) -> jax.Array:
 
 def pool(options, x: jax.Array) -> jax.Array:
     """Pools windows of `options.pool_size`²; rows and columns left over are cut."""
-    reduce = nn.max_pool if options.pooling == "max" else nn.avg_pool
-    window = (options.pool_size, options.pool_size)
-    return reduce(x, window_shape=window, strides=window, padding="VALID")
+    return (max_pool if options.pooling == "max" else avg_pool)(x, options.pool_size)
 
 
 def dropout(x: jax.Array, rate: float, *, train: bool) -> jax.Array:
