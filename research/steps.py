@@ -17,6 +17,7 @@ from research.augmentation.options import check_images
 from research.augmentation.views import views
 from research.experiment import Evaluation, Experiment, Timetable
 from research.gradients import norm_of_each_layer
+from research.models.layers import KEPT
 from research.models.network import Network, network
 from research.objectives import Objective, objective
 from research.optimizers.chain import Chain, make_chain
@@ -140,6 +141,10 @@ def _train_step(
         with jax.named_scope("loss"):
             loss = goal.train(outputs, labels).mean()
         return loss, (goal.correct(outputs, labels), batch_stats)
+
+    if experiment.model.rematerialize:
+        policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+        loss_of = jax.checkpoint(loss_of, policy=policy)
 
     def loss_and_gradient(params):
         (loss, aux), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)

@@ -3,7 +3,10 @@
 import os
 import pathlib
 
+from launch import cli
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = f"{cli.IN_TURN} {os.environ.get('XLA_FLAGS', '')}"  # as commands do
 
 import hypothesis
 import pytest

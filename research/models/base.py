@@ -24,6 +24,11 @@ class Model(Record):
     compute_dtype: str = "float32"
     """Dtype of activations and matrix products; parameters stay float32."""
 
+    rematerialize: bool = False
+    """Whether what stands between matrix products and convolutions (BatchNorm,
+    activation, dropout) is computed again for the gradient rather than kept:
+    less memory, more time (arXiv:1604.06174)."""
+
     def forward(self, x: "jax.Array", *, num_classes: int, train: bool) -> "jax.Array":
         """Maps normalised inputs to logits.
 

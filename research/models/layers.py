@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.ad_checkpoint import checkpoint_name
 
 from research import batch_axis
 from research.models.activations import ACTIVATIONS
@@ -11,6 +12,9 @@ from research.models.convolution import conv_general_dilated
 from research.models.initializers import initializer
 from research.models.pooling import avg_pool, max_pool
 from research.records import is_on
+
+KEPT = "product"
+"""What is kept for the gradient where the rest is computed again, by this name."""
 
 
 def dense(options, x: jax.Array, features: int, *, train: bool, name: str) -> jax.Array:
@@ -34,6 +38,7 @@ def dense(options, x: jax.Array, features: int, *, train: bool, name: str) -> ja
         dtype=jnp.dtype(options.compute_dtype),
         name=name,
     )(x)
+    x = checkpoint_name(x, KEPT)
     x = activate(options, normalize(options, x, train=train, name=name), name=name)
     return dropout(x, options.dropout_rate, train=train)
 
@@ -76,7 +81,7 @@ def convolution(
         conv_general_dilated=conv_general_dilated,
         name=name,
     )(x)
-    return normalize(options, x, train=train, name=name)
+    return normalize(options, checkpoint_name(x, KEPT), train=train, name=name)
 
 
 def normalize(options: Layered, x: jax.Array, *, train: bool, name: str) -> jax.Array:
