@@ -1,0 +1,82 @@
+"""The work that all contenders do: model, data, batch and optimizer of each row."""
+
+import dataclasses
+
+import numpy as np
+
+from launch.flags import parse_experiment
+from research.data.splits import Dataset, open_dataset
+from research.experiment import Experiment
+
+COMMON = (
+    "--config.model.batch_norm=false",
+    "--config.model.dropout_rate=0",
+    "--config.optimizer.name=adam",
+    "--config.optimizer.learning_rate=1e-3",
+    "--config.optimizer.weight_decay=0",
+    "--config.optimizer.schedule.name=constant",
+    "--config.logging.every_steps=50",
+    "--config.evaluation.every_epochs=1000000",  # evaluating is no part of the work
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """One row of the table.
+
+    Attributes:
+      title: says what it is.
+      overrides: make the experiment of it.
+      widths: hidden layers after the convolutions, if there are any.
+      channels: of 3×3 convolutions, each followed by ReLU and 2×2 max pooling.
+    """
+
+    title: str
+    overrides: tuple[str, ...]
+    widths: tuple[int, ...]
+    channels: tuple[int, ...] = ()
+
+    def experiment(self, *more: str) -> Experiment:
+        """Returns the experiment, with more overrides."""
+        argv = [*COMMON, *self.overrides, *more]
+        return parse_experiment(argv, lambda values: None, "")[0]
+
+    def dataset(self) -> Dataset:
+        """Returns its data."""
+        return open_dataset(self.experiment().data)
+
+
+WORKS = {
+    "tiny": Work(
+        "MLP 64-64-64-10, batch 64",
+        ("--config.model.widths=(64,64)", "--config.global_batch_size=64"),
+        (64, 64),
+    ),
+    "mlp": Work(
+        "MLP 784-512-512-10, batch 128",
+        (
+            "--config.data.name=fashion_mnist",
+            "--config.model.widths=(512,512)",
+            "--config.global_batch_size=128",
+        ),
+        (512, 512),
+    ),
+    "cnn": Work(
+        "CNN 32-64 3×3, dense 256, 28×28, batch 128",
+        (
+            "--config.data.name=fashion_mnist",
+            "--config.model.name=cnn",
+            "--config.model.stages=((32,),(64,))",
+            "--config.model.widths=(256,)",
+            "--config.global_batch_size=128",
+        ),
+        (256,),
+        (32, 64),
+    ),
+}
+
+
+def arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the training split, uint8 [n, height, width, channels] and int32 [n]."""
+    rows = dataset.train.gather(np.arange(len(dataset.train)))
+    return rows["input"], rows["label"]
