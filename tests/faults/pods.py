@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import time
+from collections.abc import Callable
 
 from launch import cli
 from tests.bucket import free_port
@@ -20,24 +21,34 @@ HEARTBEAT = 10
 
 
 def members(
-    path: pathlib.Path, *overrides: str, count: int = 2, fault=None, whose: int = 1, own=()
+    path: pathlib.Path,
+    *overrides: str,
+    of: int = 2,
+    devices: int = 1,
+    absent: tuple[int, ...] = (),
+    fault: Callable[[], None] | None = None,
+    whose: int = 1,
+    own: tuple[str, ...] = (),
 ) -> list[common.Process]:
-    """Starts the processes of a run, one device each.
+    """Starts the processes of a run.
 
     Args:
       path: the work directory.
       *overrides: arguments of all of them.
-      count: how many of the two are started.
+      of: how many there are.
+      devices: how many each has.
+      absent: indices of those that are not started.
       fault: what befalls one of them; see `common.Process`.
       whose: its index.
       own: further arguments of that one.
     """
-    return [
-        common.Process(path, *arguments, *own, fault=fault)
-        if index == whose
-        else common.Process(path, *arguments)
-        for index, arguments in enumerate(_arguments(*overrides)[:count])
-    ]
+    processes = []
+    for index, arguments in enumerate(_arguments(*overrides, of=of)):
+        begin = functools.partial(_begin, devices, fault if index == whose else None)
+        more = own if index == whose else ()
+        if index not in absent:
+            processes.append(common.Process(path, *arguments, *more, fault=begin))
+    return processes
 
 
 def ended(*arguments, **options) -> list[common.Ended]:
@@ -94,7 +105,7 @@ def missing_process(folder: pathlib.Path, ways=("killed", "frozen")) -> common.T
     sign.parent.mkdir(parents=True)
     sign.write_text("of an earlier run")
     os.utime(sign, (0, 0))
-    (alone,) = ended(folder / "absent", "--join_timeout=3", count=1)
+    (alone,) = ended(folder / "absent", "--join_timeout=3", absent=(1,))
     table.demand(
         alone.refused("not all processes joined the run within 3 s; missing: process 1 of 2."),
         "one never came: refused, named",
@@ -150,11 +161,19 @@ def _resume(table: common.Table, path: pathlib.Path) -> None:
     table.demand(not lines, "resumed, same result", f"{path.name}: {'; '.join(lines)}")
 
 
-def _arguments(*overrides: str) -> list[tuple[str, ...]]:
+def _begin(devices: int, fault: Callable[[], None] | None) -> None:
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
+    if fault:
+        fault()
+
+
+def _arguments(*overrides: str, of: int = 2) -> list[tuple[str, ...]]:
     coordinator = f"--coordinator=127.0.0.1:{free_port()}"
     return [
-        (*overrides, coordinator, "--num_processes=2", f"--process_id={index}")
-        for index in range(2)
+        (*overrides, coordinator, f"--num_processes={of}", f"--process_id={index}")
+        for index in range(of)
     ]
 
 
