@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,13 +12,13 @@ import pytest
 from launch import cli
 from research.errors import UserError
 from research.metrics import read
+from tests.bucket import free_port
 from tests.faults import pods
-from tests.faults.common import ENDLESS
+from tests.faults.common import ENDLESS, OVERRIDES
 from tests.placements import COMMON, MODELS, TOLERANCE
-from tests.pod import Pod
 from tests.runs import experiment, run
 
-TRAINING = [*COMMON, *MODELS["cnn"], "--config.mesh.mode=fsdp"]
+TRAINING = [*OVERRIDES, *COMMON, *MODELS["cnn"], "--config.mesh.mode=fsdp"]
 
 
 def losses(path):
@@ -33,24 +35,42 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory):
-    """A run of two processes with four devices each: (path, how they ended)."""
+    """A run of two processes with four devices each: (path, what they printed, exit codes)."""
     path = tmp_path_factory.mktemp("two")
-    # A platform is asked for once the processes have joined: JAX must not start before.
-    with Pod(path, 2, *TRAINING, "--platform=cpu") as pod:
-        return path, pod.end()
+    port = free_port()
+    processes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "launch.train", f"--workdir={path}", *TRAINING),
+                # Asked for once the processes have joined: JAX must not start before.
+                "--platform=cpu",
+                *(f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={index}"),
+            ],
+            env={**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "4"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return path, outputs, [process.returncode for process in processes]
 
 
 def test_two_processes_give_the_losses_of_one(of_two, alone):
-    path, ended = of_two
-    assert [process.code for process in ended.values()] == [cli.SUCCESS] * 2, ended
+    path, _, codes = of_two
+    assert codes == [cli.SUCCESS] * 2
     np.testing.assert_allclose(losses(path), alone, rtol=0, atol=TOLERANCE)
 
 
 def test_the_first_process_alone_speaks_and_writes(of_two):
-    path, ended = of_two
-    assert "8 × cpu (cpu), mesh data:8, fsdp, 2 processes" in ended[0].output
-    assert "batch 64 global, 8 a device" in ended[0].output
-    spoken = [line for line in ended[1].output.splitlines() if "Gloo" not in line]
+    path, outputs, _ = of_two
+    assert "8 × cpu (cpu), mesh data:8, fsdp, 2 processes" in outputs[0]
+    assert "batch 64 global, 8 a device" in outputs[0]
+    spoken = [line for line in outputs[1].splitlines() if "Gloo" not in line]
     assert spoken == []
     assert [line["step"] for line in read(path / "metrics.jsonl") if line["split"] == "train"] == [
         *range(1, 51)
@@ -60,7 +80,7 @@ def test_the_first_process_alone_speaks_and_writes(of_two):
 def test_a_checkpoint_of_two_processes_is_used_by_one(of_two):
     from research.restoring import evaluate_checkpoint
 
-    path, _ = of_two
+    path, *_ = of_two
     expected = json.loads((path / "summary.json").read_text())["test"]
     found = evaluate_checkpoint(str(path), "test").results["test"]
     assert found.accuracy == expected["accuracy"]
@@ -69,9 +89,9 @@ def test_a_checkpoint_of_two_processes_is_used_by_one(of_two):
 
 def test_four_processes_go_on_where_one_was_stopped(tmp_path, alone):
     run(experiment(*TRAINING), tmp_path, stop_after=25)
-    with Pod(tmp_path, 4, *TRAINING, "--config.mesh.shape=data:4,model:2") as pod:
-        ended = pod.end()
-    assert [process.code for process in ended.values()] == [cli.SUCCESS] * 4, ended
+    shape = "--config.mesh.shape=data:4,model:2"
+    ended = pods.ended(tmp_path, *TRAINING, shape, of=4, devices=2)
+    assert [process.code for process in ended] == [cli.SUCCESS] * 4, ended
     np.testing.assert_allclose(losses(tmp_path), alone, rtol=0, atol=TOLERANCE)
 
 

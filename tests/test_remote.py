@@ -19,7 +19,7 @@ from research.metrics import read
 from research.restoring import evaluate_checkpoint
 from research.workdir import find_workdir, open_workdir
 from tests.bucket import BUCKET, emulated
-from tests.pod import Pod
+from tests.faults import pods
 from tests.runs import experiment, final_state, run
 
 OPTIONS = [
@@ -183,9 +183,8 @@ def test_checkpoints_are_copied_between_disk_and_bucket_verified_and_pruned(
 
 def test_two_processes_train_there(bucket):
     path = f"{bucket}/runs/two"
-    with Pod(path, 2, *OPTIONS, "--config.mesh.mode=fsdp") as pod:
-        ended = pod.end()
-    assert [process.code for process in ended.values()] == [cli.SUCCESS] * 2, ended
+    ended = pods.ended(path, *OPTIONS, "--config.mesh.mode=fsdp", devices=4)
+    assert [process.code for process in ended] == [cli.SUCCESS] * 2, ended
     expected = json.loads(text(path, "summary.json"))["test"]["accuracy"]
     assert evaluate_checkpoint(path).results["test"].accuracy == expected
     lines = list(read(find_workdir(path).metrics))

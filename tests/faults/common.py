@@ -30,7 +30,7 @@ ENDLESS = (
     "--config.checkpoint.every_steps=1000000",
     "--config.evaluation.every_epochs=100000",
 )
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a process that has not ended counts as hanging."""
 
 
@@ -83,7 +83,9 @@ class Process:
         self._start = time.monotonic()
         argv = [f"--workdir={path}", *(OVERRIDES if command == "launch.train" else []), *overrides]
         self._process = _server().Process(
-            target=_main, args=(command, argv, fault, self._output), daemon=True
+            target=_main,
+            args=(command, argv, fault, self._output, dict(os.environ)),
+            daemon=True,
         )
         self._process.start()
         self.pid = self._process.pid
@@ -213,7 +215,13 @@ def _server():
     return server
 
 
-def _main(command: str, argv: list[str], fault: Callable | None, output: pathlib.Path) -> None:
+def _main(
+    command: str,
+    argv: list[str],
+    fault: Callable | None,
+    output: pathlib.Path,
+    environment: dict[str, str],
+) -> None:
     import importlib
 
     from launch import cli
@@ -221,6 +229,7 @@ def _main(command: str, argv: list[str], fault: Callable | None, output: pathlib
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(output / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+    os.environ.update(environment)  # of who starts it: the server may be older
     if fault:
         fault()
     main = importlib.import_module(command).main

@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import time
+from collections.abc import Callable
 
 from launch import cli
 from tests.bucket import free_port
@@ -12,36 +13,42 @@ from tests.faults import common, disks, feeds, stops
 
 PHASES = ("import", "compile", "train", "eval", "save")
 
-LONGER = (
-    "--config.steps=300",
-    "--config.checkpoint.every_steps=60",
-    "--config.evaluation.every_epochs=3",
-)
-"""So that both are still training when they have agreed where to stop."""
+NOTICED = 1.5
+"""Seconds after which JAX, which looks every second, has seen a signal."""
 
 HEARTBEAT = 10
 """Seconds of silence after which a frozen process counts as lost."""
 
 
 def members(
-    path: pathlib.Path, *overrides: str, count: int = 2, fault=None, whose: int = 1, own=()
+    path: pathlib.Path,
+    *overrides: str,
+    of: int = 2,
+    devices: int = 1,
+    absent: tuple[int, ...] = (),
+    fault: Callable[[], None] | None = None,
+    whose: int = 1,
+    own: tuple[str, ...] = (),
 ) -> list[common.Process]:
-    """Starts the processes of a run, one device each.
+    """Starts the processes of a run.
 
     Args:
       path: the work directory.
       *overrides: arguments of all of them.
-      count: how many of the two are started.
+      of: how many there are.
+      devices: how many each has.
+      absent: indices of those that are not started.
       fault: what befalls one of them; see `common.Process`.
       whose: its index.
       own: further arguments of that one.
     """
-    return [
-        common.Process(path, *arguments, *own, fault=fault)
-        if index == whose
-        else common.Process(path, *arguments)
-        for index, arguments in enumerate(_arguments(overrides)[:count])
-    ]
+    processes = []
+    for index, arguments in enumerate(_arguments(*overrides, of=of)):
+        begin = functools.partial(_begin, devices, fault if index == whose else None)
+        more = own if index == whose else ()
+        if index not in absent:
+            processes.append(common.Process(path, *arguments, *more, fault=begin))
+    return processes
 
 
 def ended(*arguments, **options) -> list[common.Ended]:
@@ -98,7 +105,7 @@ def missing_process(folder: pathlib.Path, ways=("killed", "frozen")) -> common.T
     sign.parent.mkdir(parents=True)
     sign.write_text("of an earlier run")
     os.utime(sign, (0, 0))
-    (alone,) = ended(folder / "absent", "--join_timeout=3", count=1)
+    (alone,) = ended(folder / "absent", "--join_timeout=3", absent=(1,))
     table.demand(
         alone.refused("not all processes joined the run within 3 s; missing: process 1 of 2."),
         "one never came: refused, named",
@@ -109,7 +116,7 @@ def missing_process(folder: pathlib.Path, ways=("killed", "frozen")) -> common.T
 
 
 def failing_process(folder: pathlib.Path, whose=(0, 1)) -> common.Table:
-    """Lets the feed or the disk of one of two fail: it says so, and both end."""
+    """Lets the feed of one of two fail, then its disk: it says so, and both end."""
     table = common.Table("failing feed or disk of one of two processes")
     slowest = 0.0
     for index in whose:
@@ -129,8 +136,7 @@ def failing_process(folder: pathlib.Path, whose=(0, 1)) -> common.Table:
                 f"error: process {index} of 2 ended: a checkpoint could not be written to",
             ),
         ):
-            path = folder / f"{name}-{index}"
-            both = ended(path, *LONGER, fault=fault, whose=index)
+            both = ended(folder / str(index), fault=fault, whose=index)
             failed, other = both[index], both[1 - index]
             slowest = max(slowest, failed.seconds, other.seconds)
             table.demand(
@@ -143,32 +149,40 @@ def failing_process(folder: pathlib.Path, whose=(0, 1)) -> common.Table:
                 f"{name}: the other told so, code 2",
                 f"{name} of {index}, the other: {other}",
             )
-            _resume(table, path)
+        _resume(table, folder / str(index))
     table.note = f"ended at most {slowest:.0f} s after the start"
     return table
 
 
 def _resume(table: common.Table, path: pathlib.Path) -> None:
     """Runs both again, to the end that an undisturbed run of two has."""
-    lines = [str(each) for each in ended(path, *LONGER) if each.code]
+    lines = [str(each) for each in ended(path) if each.code]
     lines = lines or common.differences(_undisturbed(), path)
     table.demand(not lines, "resumed, same result", f"{path.name}: {'; '.join(lines)}")
 
 
-def _arguments(overrides: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _begin(devices: int, fault: Callable[[], None] | None) -> None:
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
+    if fault:
+        fault()
+
+
+def _arguments(*overrides: str, of: int = 2) -> list[tuple[str, ...]]:
     coordinator = f"--coordinator=127.0.0.1:{free_port()}"
     return [
-        (*overrides, coordinator, "--num_processes=2", f"--process_id={index}")
-        for index in range(2)
+        (*overrides, coordinator, f"--num_processes={of}", f"--process_id={index}")
+        for index in range(of)
     ]
 
 
 def _stopped(path: pathlib.Path, phase: str) -> list[int]:
     """Returns the exit codes of two, the last of which gets SIGTERM."""
     if phase != "import":
-        fault = functools.partial(stops.send, phase, signal.SIGTERM)
-        return [each.code for each in ended(path, *LONGER, fault=fault)]
-    first, second = _arguments(LONGER)
+        fault = functools.partial(stops.send, phase, signal.SIGTERM, pause=NOTICED)
+        return [each.code for each in ended(path, fault=fault)]
+    first, second = _arguments()
     process = common.Process(path, *first)
     code = stops.stopped_while_importing(path, *second)
     return [process.ended().code, code]
@@ -177,7 +191,7 @@ def _stopped(path: pathlib.Path, phase: str) -> list[int]:
 @functools.cache
 def _undisturbed() -> pathlib.Path:
     path = common.new_folder()
-    both = ended(path, *LONGER)
+    both = ended(path)
     if any(each.code for each in both):
         raise AssertionError(f"an undisturbed run of two ended with {both}")
     return path

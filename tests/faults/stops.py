@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 from launch import cli
 from tests.faults import common
@@ -57,8 +58,8 @@ def other_reasons(folder: pathlib.Path, reasons=REASONS) -> common.Table:
     return table
 
 
-def send(phase: str, *numbers: signal.Signals) -> None:
-    """Has this process send itself signals in a phase of the run to come."""
+def send(phase: str, *numbers: signal.Signals, pause: float = 0.0) -> None:
+    """Has this process send itself signals in a phase of the run to come, then sleep (seconds)."""
     import research.checkpoints
     import research.evaluation
     import research.training
@@ -78,6 +79,7 @@ def send(phase: str, *numbers: signal.Signals) -> None:
         if len(calls) == count:
             for number in numbers:
                 os.kill(os.getpid(), number)
+            time.sleep(pause)
         return original(*args, **kwargs)
 
     setattr(module, name, disturbed)
