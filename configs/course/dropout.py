@@ -18,7 +18,7 @@ def get_config() -> Experiment:
         name="dropout",
         steps=3000,
         global_batch_size=64,
-        data=Playground(problem="circle", noise=40, num_points=500, test_fraction=0.6),
+        data=Playground(problem="circle", noise=40, num_points=1500, test_fraction=0.8),
         model=Mlp(widths=(256, 256)),
         optimizer=Adam(learning_rate=1e-3),
         logging=Logging(every_steps=100, tensorboard=False),
@@ -60,8 +60,8 @@ LESSON = Lesson(
         "The points are coloured by a circle, but only after noise has moved them, so that no "
         "network can get them all right. One of two layers of 256 units learns the colours of "
         "its 150 training points by heart and is sure of itself where it is wrong. Dropout "
-        "leaves out half of the units at every step (Srivastava et al. 2014): the boundary is a "
-        "circle again."
+        "leaves out half of the units at every step (Srivastava et al. 2014): the boundary is "
+        "smoother, and where noise rules, the network doubts."
     ),
     variants={PLAIN: (), DROPOUT: ("--config.model.dropout_rate=0.5",)},
     judge=judge,

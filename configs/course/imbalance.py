@@ -64,9 +64,9 @@ LESSON = Lesson(
     text=(
         "Of blue there are 14 points to train on, of orange 700, and on test as many of one as "
         "of the other. Trained as it is, a network calls half of the blue ones orange: what is "
-        "rare hardly counts. SMOTE (arXiv:1106.1813) adds made-up blue points between real ones until there "
-        "are as many; focal loss (arXiv:1708.02002) looks at what is not well classified yet, "
-        "with a weight α of 0.98 for blue."
+        "rare hardly counts. SMOTE (arXiv:1106.1813) adds made-up blue points between real ones "
+        "until there are as many; focal loss (arXiv:1708.02002) looks at what is not well "
+        "classified yet, here with a weight α of 0.98 for blue."
     ),
     variants={
         PLAIN: (),

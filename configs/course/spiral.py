@@ -17,13 +17,13 @@ from research.optimizers.adam import Adam
 def get_config() -> Experiment:
     return Experiment(
         name="spiral",
-        epochs=150,
+        epochs=60,
         global_batch_size=10,
         data=Playground(problem="spiral", num_points=1000, features=FEATURES),
         model=Mlp(widths=(8, 8), activation="tanh"),
         optimizer=Adam(learning_rate=0.01),
-        logging=Logging(every_steps=350, tensorboard=False),
-        evaluation=Evaluation(every_epochs=10),
+        logging=Logging(every_steps=140, tensorboard=False),
+        evaluation=Evaluation(every_epochs=2),
         checkpoint=Checkpointing(every_steps=100_000),
     )
 
@@ -62,7 +62,6 @@ LESSON = Lesson(
             "--config.model.name=perceptron",
             "--config.model.activation=identity",
             "--config.data.features=('x1','x2')",
-            "--config.epochs=50",
         ),
         NETWORK: (),
     },

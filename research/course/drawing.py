@@ -28,8 +28,8 @@ def curves(axes: Any, runs: Runs, split: str, name: str, style: str = "-") -> No
 
 def dots(axes: Any, values: dict[str, Sequence[float]]) -> None:
     """Draws a dot for each seed of each variant, side by side, and a line at their mean."""
-    for place, (color, (variant, found)) in enumerate(zip(COLORS, values.items(), strict=False)):
-        spread = np.linspace(-0.12, 0.12, len(found)) if len(found) > 1 else [0.0]
+    for place, (color, found) in enumerate(zip(COLORS, values.values(), strict=False)):
+        spread = np.linspace(-0.12, 0.12, len(found)) if len(found) > 1 else np.zeros(1)
         axes.plot(place + spread, found, "o", color=color, markersize=5)
         axes.plot([place - 0.25, place + 0.25], [np.mean(found)] * 2, color=color, linewidth=2)
     axes.set_xticks(range(len(values)), [name.replace(" ", "\n", 1) for name in values])
@@ -69,7 +69,6 @@ def plane(axes: Any, run: Trained, title: str, reach: float, resolution: int = 1
         mine = rows["label"] == label
         axes.plot(x1[mine], x2[mine], "o", color=color, markersize=2.5, markeredgewidth=0)
     axes.set_title(title)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -81,7 +81,7 @@ def at_least(figures: Figures, variant: str, measure: str, bound: float) -> Chec
     """Checks that a measure is at least so large with every seed."""
     values = figures[variant][measure]
     return Check(
-        f"{variant}: {measure} of at least {bound:g} with every seed",
+        f"“{variant}”: {measure} of at least {bound:g} with every seed",
         bool((values >= bound).all()),
         f"{values.min():.4g} at least",
     )
@@ -91,7 +91,7 @@ def at_most(figures: Figures, variant: str, measure: str, bound: float) -> Check
     """Checks that a measure is at most so large with every seed."""
     values = figures[variant][measure]
     return Check(
-        f"{variant}: {measure} of at most {bound:g} with every seed",
+        f"“{variant}”: {measure} of at most {bound:g} with every seed",
         bool((values <= bound).all()),
         f"{values.max():.4g} at most",
     )
@@ -104,7 +104,7 @@ def larger(
     gaps = figures[larger_one][measure] - figures[smaller_one][measure]
     more = f" by more than {by:g}" if by else ""
     return Check(
-        f"{measure} is larger with {larger_one} than with {smaller_one}{more}, with every seed",
+        f"{measure}: “{larger_one}” above “{smaller_one}”{more} with every seed",
         bool((gaps > by).all()),
-        f"larger by {gaps.min():.3g} to {gaps.max():.3g}",
+        f"by {gaps.min():.3g} to {gaps.max():.3g}",
     )

@@ -73,7 +73,7 @@ def _section(outcome: Outcome) -> str:
     ]
     if outcome.error:
         parts.append(f'<pre class="error">{html.escape(outcome.error)}</pre>')
-    else:
+    if outcome.figures:
         parts += [_claims(outcome), f"<figure>{outcome.plot}</figure>", _figures(outcome)]
     return "".join([*parts, _commands(outcome)])
 

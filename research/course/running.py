@@ -45,9 +45,9 @@ class Outcome:
       name: that of its config.
       lesson: what was to be shown.
       jobs: the runs.
-      figures: what was measured; {} if it failed.
-      checks: the claims, judged; () if it failed.
-      plot: an <svg> element, "" if it failed.
+      figures: what was measured; {} if it failed before.
+      checks: the claims, judged; () if it failed before.
+      plot: an <svg> element, "" if it failed before.
       seconds: what the runs took, over all seeds.
       error: why it failed, "" if it didn't.
       versions: of what trained it.
@@ -114,14 +114,15 @@ def run_lesson(
             }
             for variant in lesson.variants
         }
-        return dataclasses.replace(
+        outcome = dataclasses.replace(
             outcome,
             figures=figures,
             checks=tuple(lesson.judge(figures)),
-            plot=pages.svg(lesson.size, lambda figure: lesson.draw(figure, runs)),
             seconds=sum(run.summary["seconds"] for trained in runs.values() for run in trained),
             versions=runs[jobs[0].variant][0].summary["versions"],
         )
+        plot = pages.svg(lesson.size, lambda figure: lesson.draw(figure, runs))
+        return dataclasses.replace(outcome, plot=plot)
     except Stopped:
         raise
     except UserError as error:
