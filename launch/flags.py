@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -114,6 +114,12 @@ def parse_experiment(
     for warning in records.warnings(experiment):
         print(f"warning: {warning}", file=sys.stderr)
     return experiment, values
+
+
+def make_experiment(config: pathlib.Path, overrides: Sequence[str]) -> Experiment:
+    """Returns the experiment of a config file with overrides, checked and frozen."""
+    argv = [f"--config={config}", *overrides]
+    return parse_experiment(argv, lambda values: None, "")[0]
 
 
 def load_config(path: str | pathlib.Path) -> Experiment:

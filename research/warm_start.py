@@ -69,8 +69,8 @@ def choose(shapes: Any, experiment: Experiment, input_shape: tuple[int, ...]) ->
     fresh = left = ()
     if options.until:
         trunk = _layers_before(options.until, experiment, input_shape)
-        fresh = tuple(path for path in wanted if not _belongs(path, trunk))
-        left = tuple(path for path in saved if not _belongs(path, trunk))
+        fresh = tuple(sorted(path for path in wanted if not _belongs(path, trunk)))
+        left = tuple(sorted(path for path in saved if not _belongs(path, trunk)))
         wanted = {path: wanted[path] for path in wanted if path not in fresh}
         saved = {path: saved[path] for path in saved if path not in left}
     differing = manifest.leaf_differences(saved, wanted)

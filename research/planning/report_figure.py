@@ -1,8 +1,8 @@
 """The figure of a plan: where a step's time goes, and how the pace grows."""
 
-import io
 from collections import defaultdict
 
+from research import pages
 from research.planning import units
 from research.planning.results import Plan, SlicePlan
 
@@ -19,39 +19,20 @@ _BOUNDS = {
     "interconnect_bound": ("bound: interconnect", "D"),
 }
 
-_STYLE = {
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "hanok",  # the same plan gives the same file
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#5b6b7c",
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-}
-
 
 def svg(plan: Plan) -> str:
     """Returns the figure as an <svg> element; "" if no step was compiled."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     compiled = [s for s in plan.slices if s.train]
     if not compiled:
         return ""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(11, 3.6 + 0.16 * max(0, len(compiled) - 6)), layout="constrained")
-        FigureCanvasSVG(figure)
+
+    def draw(figure):
         times, memory, pace = figure.subplots(1, 3, width_ratios=(5, 3, 3))
         _draw_times(times, compiled)
         _draw_memory(memory, compiled)
         _draw_pace(pace, compiled)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]
+
+    return pages.svg((11, 3.6 + 0.16 * max(0, len(compiled) - 6)), draw)
 
 
 def _draw_times(axes, slices: list[SlicePlan]) -> None:

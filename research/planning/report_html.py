@@ -4,45 +4,26 @@ import html
 import io
 from collections.abc import Sequence
 
+from research import pages
 from research.planning import report_figure, rows
 from research.planning.notes import notes
 from research.planning.results import Plan
 from research.planning.rows import Row, Table
 
 _STYLE = """
-:root { color-scheme: light; --ink: #1d2733; --soft: #5b6b7c; --line: #dfe5ec; --band: #f5f7fa; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1120px; padding: 32px 24px 64px; color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 26px; margin: 0; }
-h2 { font-size: 17px; margin: 36px 0 10px; }
-.subtitle { color: var(--soft); margin: 4px 0 20px; }
-figure { margin: 0; }
-figure svg { width: 100%; height: auto; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line);
-  white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; font-size: 13px; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-th.words, td.words { text-align: left; }
 td.origin { color: var(--soft); text-align: center; width: 1%; }
 tr.result td { font-weight: 650; background: var(--band); }
 tr.section td { font-weight: 650; padding-top: 20px; border-bottom-color: var(--ink); }
 .sign { display: inline-block; width: 22px; color: var(--soft); font-weight: 650; }
-ul { padding-left: 20px; margin: 6px 0; } li { margin: 3px 0; }
-.good { color: #19703f; } .bad { color: #b3261e; }
-a { color: inherit; }
-footer { color: var(--soft); font-size: 13px; margin-top: 40px; }
 """
 
 
 def render(plan: Plan) -> str:
     """Returns a plan as an HTML page."""
-    title, subtitle = map(html.escape, rows.headline(plan))
+    title, subtitle = rows.headline(plan)
     body = [
-        f"<h1>{title}</h1>",
-        f'<p class="subtitle">{subtitle}</p>',
+        f"<h1>{html.escape(title)}</h1>",
+        f'<p class="subtitle">{html.escape(subtitle)}</p>',
         f"<figure>{report_figure.svg(plan)}</figure>",
         _sections(rows.slice_tables(plan.slices)),
     ]
@@ -61,12 +42,7 @@ def render(plan: Plan) -> str:
         _table(rows.chip_table(plan)),
         f"<footer>{html.escape(_versions(plan))}</footer>",
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n"
-        f"<body>{''.join(body)}</body></html>\n"
-    )
+    return pages.page(title, _STYLE, "".join(body))
 
 
 def _versions(plan: Plan) -> str:
