@@ -6,15 +6,20 @@ import signal
 
 from tests.faults import common
 
+STREAMED = "--config.feeding.source=streamed"
+"""Data on the devices is read once; where it is streamed, each batch may fail."""
+
 
 def failing_feeds(folder: pathlib.Path) -> common.Table:
     """Lets the feed raise, and cuts the file that it reads, in the middle of a run."""
     table = common.Table("failing feeds")
-    ended = common.finish(folder / "raising", fault=functools.partial(break_feed, "raising"))
+    ended = common.finish(
+        folder / "raising", STREAMED, fault=functools.partial(break_feed, "raising")
+    )
     named = "Traceback" in ended.errors and "RuntimeError: the feed is broken" in ended.errors
     table.demand(ended.code == 1 and named, "raises: code 1 with its traceback", str(ended))
     common.resume(table, folder / "raising", "resumed, same result")
-    cut = common.finish(folder / "cut", fault=functools.partial(break_feed, "cut"))
+    cut = common.finish(folder / "cut", STREAMED, fault=functools.partial(break_feed, "cut"))
     named = "Fatal Python error: Bus error" in cut.errors and "gather" in cut.errors
     table.demand(
         cut.code == -signal.SIGBUS and named, "file cut while read: SIGBUS with its place", str(cut)

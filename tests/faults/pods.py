@@ -136,7 +136,7 @@ def failing_process(folder: pathlib.Path, whose=(0, 1)) -> common.Table:
                 f"error: process {index} of 2 ended: a checkpoint could not be written to",
             ),
         ):
-            both = ended(folder / str(index), fault=fault, whose=index)
+            both = ended(folder / str(index), feeds.STREAMED, fault=fault, whose=index)
             failed, other = both[index], both[1 - index]
             slowest = max(slowest, failed.seconds, other.seconds)
             table.demand(

@@ -66,8 +66,8 @@ def send(phase: str, *numbers: signal.Signals, pause: float = 0.0) -> None:
 
     module, name, count = {
         "data": (research.training, "open_dataset", 1),
-        "compile": (research.training, "compile_train_step", 1),
-        "train": (research.training, "train_batch", 30),
+        "compile": (research.training, "compile_train_steps", 1),
+        "train": (research.training.Run, "_advance", 3),
         "eval": (research.evaluation, "evaluate", 1),
         "save": (research.checkpoints.Checkpoints, "save", 2),
         "commit": (research.checkpoints.manifest, "write", 2),

@@ -27,6 +27,7 @@ def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table
         f"--config.steps={2 * INTERVAL * rounds}",
         f"--config.checkpoint.every_steps={INTERVAL}",
         "--config.checkpoint.keep=1",
+        "--config.feeding.steps_at_once=10",
         # Else a checkpoint is saved whenever one is the best so far.
         "--config.evaluation.every_epochs=1000",
     )
@@ -74,18 +75,18 @@ def take_notes(folder: pathlib.Path) -> None:
     from research.checkpoints import Checkpoints
 
     steps, saves = ((folder / name).open("wb", buffering=0) for name in ("steps", "saves"))
-    original_batch, original_save = training.train_batch, Checkpoints.save
+    original_advance, original_save = training.Run._advance, Checkpoints.save
 
-    def train_batch(split, global_batch_size, seed, step, sharding):
-        steps.write(step.to_bytes(8, "big"))
-        return original_batch(split, global_batch_size, seed, step, sharding)
+    def advance(self, train_steps, ahead):
+        steps.write((self.step + ahead.steps - 1).to_bytes(8, "big"))
+        return original_advance(self, train_steps, ahead)
 
     def save(self, step, state, score=None):
         self.wait()  # as `save` does, so that what is noted is the save that begins
         saves.write(step.to_bytes(8, "big"))
         return original_save(self, step, state, score)
 
-    training.train_batch, Checkpoints.save = train_batch, save
+    training.Run._advance, Checkpoints.save = advance, save
 
 
 def _last(path: pathlib.Path) -> int:
