@@ -161,10 +161,17 @@ def test_what_is_about_classes_is_refused(table, override, message):
         experiment(*options(table, override))
 
 
-def test_numbers_with_fractions_are_answered_with_the_way_to_predict_them(tmp_path):
-    (tmp_path / "a.csv").write_text("x,label\n" + "".join(f"{i},{i / 2}\n" for i in range(40)))
-    with pytest.raises(UserError, match="give --config.data.regression --config.loss.name=mse"):
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [(0.5, "'0.5' is a number with a fraction"), (1, "holds 40 different numbers in 40 rows")],
+)
+def test_numbers_for_classes_are_answered_with_the_way_to_predict_them(tmp_path, scale, reason):
+    rows = "".join(f"{i},{i * scale:g}\n" for i in range(40))
+    (tmp_path / "a.csv").write_text(f"x,label\n{rows}")
+    with pytest.raises(UserError) as error:
         open_dataset(Csv(path=str(tmp_path / "a.csv")))
+    assert reason in str(error.value)
+    assert "give --config.data.regression --config.loss.name=mse" in str(error.value)
 
 
 @pytest.mark.parametrize(

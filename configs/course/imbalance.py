@@ -54,7 +54,7 @@ def draw(figure, runs):
 
     *planes, right = figure.subplots(1, 4)
     for axes, (name, trained) in zip(planes, runs.items(), strict=True):
-        plane(axes, trained[0], name, reach=6)
+        plane(axes, trained[0], name, reach=9)
     dots(right, {name: [recall_of_blue(run) for run in found] for name, found in runs.items()})
     right.set_title("recall of blue, by seed")
 

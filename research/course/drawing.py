@@ -1,5 +1,6 @@
 """What the plots of lessons share. Everything draws on axes of matplotlib."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def dots(axes: Any, values: dict[str, Sequence[float]]) -> None:
         spread = np.linspace(-0.12, 0.12, len(found)) if len(found) > 1 else np.zeros(1)
         axes.plot(place + spread, found, "o", color=color, markersize=5)
         axes.plot([place - 0.25, place + 0.25], [np.mean(found)] * 2, color=color, linewidth=2)
-    axes.set_xticks(range(len(values)), [name.replace(" ", "\n", 1) for name in values])
+    axes.set_xticks(range(len(values)), [textwrap.fill(name, 12) for name in values])
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.grid(axis="y", alpha=0.25)
 
@@ -69,6 +70,6 @@ def plane(axes: Any, run: Trained, title: str, reach: float, resolution: int = 1
         mine = rows["label"] == label
         axes.plot(x1[mine], x2[mine], "o", color=color, markersize=2.5, markeredgewidth=0)
     axes.set_title(title)
-    axes.set(xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[], xlim=(low, high), ylim=(low, high))
     for spine in axes.spines.values():
         spine.set_visible(False)

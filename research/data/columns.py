@@ -14,6 +14,8 @@ MISSING = ("", "?", "na", "n/a", "nan", "null")
 FEW = 20
 """So many categories a column may have, however few rows there are."""
 
+_TO_PREDICT = "To predict numbers, give --config.data.regression --config.loss.name=mse"
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -130,8 +132,12 @@ def _classes(train: Rows, label: str) -> tuple[str, ...]:
         raise train.error(
             cells.index(fraction),
             label,
-            f"{fraction!r} is a number with a fraction, no class. To predict numbers, give "
-            "--config.data.regression --config.loss.name=mse",
+            f"{fraction!r} is a number with a fraction, no class. {_TO_PREDICT}",
+        )
+    if len(names) > max(FEW, len(cells) / 3):
+        raise UserError(
+            f"{train.file}, column {label!r}: holds {len(names)} different numbers in "
+            f"{len(cells)} rows, too many for classes. {_TO_PREDICT}"
         )
     return tuple(names)
 
