@@ -29,6 +29,7 @@ class Program:
     Attributes:
       mesh: the devices.
       batch_sharding: how batches are divided over them.
+      metrics_sharding: how the metrics of a step are.
       state_shapes: the state as `jax.ShapeDtypeStruct` with shardings.
       init: () -> the state before the first step, on the devices.
       train_step: (state, batch) -> (state, metrics); the state given is donated.
@@ -38,6 +39,7 @@ class Program:
 
     mesh: jax.sharding.Mesh
     batch_sharding: jax.sharding.Sharding
+    metrics_sharding: NamedSharding
     state_shapes: Any
     init: Callable[[], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
@@ -86,6 +88,7 @@ def make_program(
     return Program(
         mesh=mesh,
         batch_sharding=meshes.batch_sharding(mesh),
+        metrics_sharding=replicated,
         state_shapes=with_shardings(shapes, shardings),
         init=jax.jit(steps.init, out_shardings=shardings),
         train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated)),
@@ -171,9 +174,9 @@ def train_steps(program: Program, feed: Feed) -> Callable:
         )
         return jax.lax.fori_loop(0, source["steps"], advance, (state, empty))
 
-    replicated = NamedSharding(program.mesh, PartitionSpec())
+    of_all_steps = NamedSharding(program.mesh, PartitionSpec(None, *program.metrics_sharding.spec))
     shardings = jax.tree.map(lambda shape: shape.sharding, program.state_shapes)
-    return jax.jit(run, donate_argnums=0, out_shardings=(shardings, replicated))
+    return jax.jit(run, donate_argnums=0, out_shardings=(shardings, of_all_steps))
 
 
 def compile_train_steps(program: Program, feed: Feed, source: Source) -> Compiled:

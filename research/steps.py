@@ -210,8 +210,7 @@ def _with_norm(gradient: Any) -> tuple[Any, jax.Array]:
     leaves, tree = jax.tree.flatten(gradient)
 
     def with_square(leaf):
-        square = jnp.einsum("...i,...i->...", leaf, leaf, precision=jax.lax.Precision.HIGHEST)
-        return jax.lax.optimization_barrier((leaf, jnp.sum(square)))
+        return jax.lax.optimization_barrier((leaf, jnp.sum(jnp.square(leaf))))
 
     leaves, sums = zip(*map(with_square, leaves), strict=True)
     return jax.tree.unflatten(tree, leaves), jnp.sqrt(sum(sums))

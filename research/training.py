@@ -228,7 +228,7 @@ class Run:
         examples = {"train": self._dataset.train, "validation": self._dataset.validation}
         sizes = ", ".join(f"{len(split):,} {name}" for name, split in examples.items())
         parameters = state.count_parameters(self._state)
-        per_device = self._experiment.global_batch_size // self._program.mesh.shape["data"]
+        per_device = self._experiment.global_batch_size // self._program.mesh.shape.get("data", 1)
         for line in (
             f"work directory {self._files.home}",
             f"devices {mesh.describe(self._program.mesh, self._experiment.mesh.mode)}",

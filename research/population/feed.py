@@ -6,7 +6,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from research.batch_axis import NAME as AXIS
 from research.data.feed import place
 from research.data.feeds import MOST_STEPS, Source, flat, send, unflat
 from research.data.splits import Split
@@ -27,7 +26,7 @@ class PopulationFeed:
           split: the training split.
           global_batch_size: examples of a step of one replica.
           seeds: the replicas'; they decide the order of each.
-          mesh: the devices, over which the replicas are divided.
+          mesh: the devices, over which the replicas are divided; of one axis.
           most: the most steps that a source is to serve.
         """
         self._split, self._global_batch_size, self._seeds = split, global_batch_size, seeds
@@ -35,7 +34,7 @@ class PopulationFeed:
         step_bytes = 4 * global_batch_size * len(seeds)
         self.capacity = max(1, min(most, MOST_STEPS, POSITIONS_BYTES // step_bytes))
         self._whole = NamedSharding(mesh, PartitionSpec())
-        self._by_replica = NamedSharding(mesh, PartitionSpec(None, AXIS))
+        self._by_replica = NamedSharding(mesh, PartitionSpec(None, *mesh.axis_names))
         everything = np.arange(len(split))
         self._examples = place(lambda rows: flat(split.gather(rows)), everything, self._whole)
         self.description = f"resident, {split.nbytes / 1e6:.1f} MB a device"

@@ -8,8 +8,6 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from research import mesh as meshes
-from research.batch_axis import NAME as AXIS
 from research.data.splits import Dataset
 from research.errors import UserError
 from research.experiment import Experiment, Timetable
@@ -19,6 +17,9 @@ from research.records import paths
 from research.run_options import Mesh
 from research.sharding import with_shardings
 from research.state import is_finite
+
+AXIS = "replica"
+"""The mesh axis that replicas are divided along; along "data" batches would be."""
 
 
 def make_population_program(
@@ -54,10 +55,19 @@ def make_population_program(
     def all_init():
         return jax.vmap(init)(seeds, values)
 
-    def all_train_step(state, batch):
-        return jax.vmap(train_step)(state, batch, values)
+    # Each device has replicas of its own: nothing is to be sent between them.
+    apart = functools.partial(
+        jax.shard_map, mesh=mesh, out_specs=PartitionSpec(AXIS), check_vma=False
+    )
+    each_train_step = apart(jax.vmap(train_step), in_specs=PartitionSpec(AXIS))
 
-    eval_step = jax.vmap(steps({}).eval_step, in_axes=(0, None))
+    def all_train_step(state, batch):
+        return each_train_step(state, batch, values)
+
+    eval_step = apart(
+        jax.vmap(steps({}).eval_step, in_axes=(0, None)),
+        in_specs=(PartitionSpec(AXIS), PartitionSpec()),
+    )
     shapes = jax.eval_shape(all_init)
     divided = NamedSharding(mesh, PartitionSpec(AXIS))
     shardings = jax.tree.map(lambda shape: divided, shapes)
@@ -65,6 +75,7 @@ def make_population_program(
     return Program(
         mesh=mesh,
         batch_sharding=whole,
+        metrics_sharding=divided,
         state_shapes=with_shardings(shapes, shardings),
         init=jax.jit(all_init, out_shardings=shardings),
         train_step=jax.jit(all_train_step, donate_argnums=0, out_shardings=(shardings, divided)),
@@ -83,7 +94,7 @@ def _mesh(experiment: Experiment, replicas: int) -> jax.sharding.Mesh:
     if jax.process_count() > 1:
         raise UserError("a population is trained by one process")
     devices = jax.devices()
-    return meshes.make_mesh(Mesh(), devices[: math.gcd(replicas, len(devices))])
+    return jax.sharding.Mesh(devices[: math.gcd(replicas, len(devices))], (AXIS,))
 
 
 def _check_swept(

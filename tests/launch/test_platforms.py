@@ -20,6 +20,7 @@ TRAINING = ["--", "--workdir=gs://bucket/a"]
 REQUIRED = {
     "launch.cloud.manifest": TRAINING,
     "launch.cloud.tpu": TRAINING,
+    "launch.course": ["--all"],
     "launch.evaluate": ["--workdir=runs/a"],
     "launch.plan": ["--topology=v5e:2x4"],
     "launch.replica": ["--workdir=runs/a", "--replica=0", "--to=runs/b"],

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -57,6 +60,15 @@ def test_a_replica_equals_its_experiment_alone(together, alone):
     replica = together[1]["replicas"][3]
     assert (replica["seed"], replica["optimizer.learning_rate"]) == (1, 1e-1)
     assert replica["test"]["accuracy"] == pytest.approx(alone[1]["test"]["accuracy"], abs=0.01)
+
+
+def test_so_it_is_on_two_devices_which_the_command_takes_of_a_cpu(alone, tmp_path):
+    argv = ["--platform=cpu", f"--workdir={tmp_path}", *POPULATION]
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "2"}
+    subprocess.run([sys.executable, "-m", "launch.train", *argv], env=environment, check=True)
+    states = read_arrays(tmp_path / "checkpoints" / str(STEPS))
+    for name, values in read_arrays(alone[0] / "checkpoints" / str(STEPS)).items():
+        np.testing.assert_allclose(states[name][3], values, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def test_its_lines_of_metrics_are_those_of_its_experiment_alone(together, alone):
