@@ -83,6 +83,11 @@ def _report(outcome) -> None:
 
 
 def _machine() -> str:
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return f"{jax.device_count()} × {device.device_kind}"
     return f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}"
 
 

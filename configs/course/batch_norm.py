@@ -6,7 +6,7 @@
 The second trains without it: expect a test accuracy of about 0.94 after 600 steps.
 """
 
-from research.course.lesson import Check, Lesson, at_least, test_accuracy
+from research.course.lesson import Check, Lesson, accuracy_on_test, at_least
 from research.experiment import Evaluation, Experiment, Logging
 from research.models.mlp import Mlp
 from research.optimizers.sgd import Sgd
@@ -69,5 +69,5 @@ LESSON = Lesson(
     variants={PLAIN: (), NORMED: ("--config.model.batch_norm",)},
     judge=judge,
     draw=draw,
-    measures={STEPS: steps_to_90_percent, "test accuracy": test_accuracy},
+    measures={STEPS: steps_to_90_percent, "test accuracy": accuracy_on_test},
 )

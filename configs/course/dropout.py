@@ -6,7 +6,7 @@
 The second trains without dropout: expect a training accuracy of 0.98, and 0.76 on test.
 """
 
-from research.course.lesson import Lesson, at_least, larger, test_accuracy, test_loss
+from research.course.lesson import Lesson, accuracy_on_test, at_least, larger, loss_on_test
 from research.data.playground import Playground
 from research.experiment import Checkpointing, Evaluation, Experiment, Logging
 from research.models.mlp import Mlp
@@ -68,8 +68,8 @@ LESSON = Lesson(
     draw=draw,
     measures={
         "training accuracy": train_accuracy,
-        "test accuracy": test_accuracy,
-        "test loss": test_loss,
+        "test accuracy": accuracy_on_test,
+        "test loss": loss_on_test,
     },
     size=(10, 3.5),
 )

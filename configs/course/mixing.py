@@ -8,7 +8,7 @@ The last trains without them: expect a training accuracy of 1, and 0.52 on test.
 images are scaled to 16×16 pixels and only a tenth is trained on, for a laptop's CPU.
 """
 
-from research.course.lesson import Lesson, larger, test_accuracy, test_loss
+from research.course.lesson import Lesson, accuracy_on_test, larger, loss_on_test
 from research.data import TfdsImages
 from research.experiment import Evaluation, Experiment, Logging
 from research.models.cnn import Cnn
@@ -72,5 +72,5 @@ LESSON = Lesson(
     },
     judge=judge,
     draw=draw,
-    measures={"test accuracy": test_accuracy, "test loss": test_loss},
+    measures={"test accuracy": accuracy_on_test, "test loss": loss_on_test},
 )

@@ -6,7 +6,7 @@
 The second trains by SGD: expect a test accuracy of about 0.96.
 """
 
-from research.course.lesson import Check, Lesson, at_least, larger, test_accuracy
+from research.course.lesson import Check, Lesson, accuracy_on_test, at_least, larger
 from research.experiment import Evaluation, Experiment, Logging
 from research.models.mlp import Mlp
 from research.optimizers.sgd import Sgd
@@ -84,5 +84,5 @@ LESSON = Lesson(
     },
     judge=judge,
     draw=draw,
-    measures={EARLY: loss_at_step_100, "test accuracy": test_accuracy},
+    measures={EARLY: loss_at_step_100, "test accuracy": accuracy_on_test},
 )

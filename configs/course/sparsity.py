@@ -7,7 +7,7 @@ The second trains a linear classifier of the digits without a penalty: expect a 
 accuracy of about 0.95.
 """
 
-from research.course.lesson import Lesson, at_least, at_most, test_accuracy
+from research.course.lesson import Lesson, accuracy_on_test, at_least, at_most
 from research.experiment import Evaluation, Experiment, Logging
 from research.models.perceptron import Perceptron
 from research.optimizers.sgd import Sgd
@@ -74,6 +74,6 @@ LESSON = Lesson(
     },
     judge=judge,
     draw=draw,
-    measures={ZEROS: zeros, "test accuracy": test_accuracy},
+    measures={ZEROS: zeros, "test accuracy": accuracy_on_test},
     size=(10, 2.5),
 )

@@ -8,7 +8,7 @@ The last trains on 180 images of vehicles from scratch: expect a test accuracy o
 0.53. The images are scaled to 16×16 pixels, for a laptop's CPU.
 """
 
-from research.course.lesson import Lesson, larger, test_accuracy, test_loss
+from research.course.lesson import Lesson, accuracy_on_test, larger, loss_on_test
 from research.data import TfdsImages
 from research.experiment import Evaluation, Experiment, Logging
 from research.models.cnn import Cnn
@@ -52,7 +52,10 @@ def draw(figure, runs):
     curves(left, vehicles, "train", "loss")
     left.set_title("loss in training")
     left.legend()
-    for axes, measure, title in ((middle, test_accuracy, "accuracy"), (right, test_loss, "loss")):
+    for axes, measure, title in (
+        (middle, accuracy_on_test, "accuracy"),
+        (right, loss_on_test, "loss"),
+    ):
         dots(axes, {name: list(map(measure, trained)) for name, trained in vehicles.items()})
         axes.set_title(f"{title} on test, by seed")
 
@@ -82,5 +85,5 @@ LESSON = Lesson(
     },
     judge=judge,
     draw=draw,
-    measures={"test accuracy": test_accuracy, "test loss": test_loss},
+    measures={"test accuracy": accuracy_on_test, "test loss": loss_on_test},
 )

@@ -7,7 +7,7 @@ The second trains ten layers of sigmoids on the digits: expect a test accuracy n
 chance, 0.1. `metrics.jsonl` has the norm of every layer's gradient.
 """
 
-from research.course.lesson import Lesson, at_least, at_most, test_accuracy
+from research.course.lesson import Lesson, accuracy_on_test, at_least, at_most
 from research.experiment import Evaluation, Experiment, Logging
 from research.models.mlp import Mlp
 from research.optimizers.sgd import Momentum
@@ -81,5 +81,5 @@ LESSON = Lesson(
     variants={SIGMOID: (), RELU: ("--config.model.activation=relu",)},
     judge=judge,
     draw=draw,
-    measures={RATIO: ratio, "test accuracy": test_accuracy},
+    measures={RATIO: ratio, "test accuracy": accuracy_on_test},
 )

@@ -68,7 +68,9 @@ def plane(axes: Any, run: Trained, title: str, reach: float, resolution: int = 1
     x1, x2 = (rows["input"][:, data.features.index(name)] for name in ("x1", "x2"))
     for label, color in enumerate(("#b3261e", "#17456e")):
         mine = rows["label"] == label
-        axes.plot(x1[mine], x2[mine], "o", color=color, markersize=2.5, markeredgewidth=0)
+        axes.plot(
+            x1[mine], x2[mine], "o", color=color, markersize=2.5, markeredgewidth=0, rasterized=True
+        )
     axes.set_title(title)
     axes.set(xticks=[], yticks=[], xlim=(low, high), ylim=(low, high))
     for spine in axes.spines.values():

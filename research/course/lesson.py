@@ -37,12 +37,12 @@ class Check:
     measured: str
 
 
-def test_accuracy(run: "Trained") -> float:
+def accuracy_on_test(run: "Trained") -> float:
     """The accuracy on test."""
     return run.summary["test"]["accuracy"]
 
 
-def test_loss(run: "Trained") -> float:
+def loss_on_test(run: "Trained") -> float:
     """The loss on test."""
     return run.summary["test"]["loss"]
 
@@ -71,7 +71,7 @@ class Lesson:
     judge: Callable[[Figures], Sequence[Check]]
     draw: Callable[[Any, Runs], None]
     measures: Mapping[str, Measure] = dataclasses.field(
-        default_factory=lambda: {"test accuracy": test_accuracy}
+        default_factory=lambda: {"test accuracy": accuracy_on_test}
     )
     seeds: int = 3
     size: tuple[float, float] = (10, 3.4)

@@ -38,10 +38,10 @@ def render(outcomes: Sequence[Outcome], minutes: float, machine: str) -> str:
       machine: says where they were run.
     """
     held = sum(outcome.held for outcome in outcomes)
+    seconds = sum(outcome.seconds for outcome in outcomes)
     subtitle = (
-        f"{held} of {len(outcomes)} lessons showed what they claim, each with all of its seeds. "
-        f"The runs took {_time(sum(outcome.seconds for outcome in outcomes))} on {machine}; this "
-        f"page was made in {_time(60 * minutes)}."
+        f"{held} of {len(outcomes)} lessons showed what they claim. The runs took "
+        f"{_time(seconds)} on {machine}; this page was made in {_time(60 * minutes)}."
     )
     body = [
         "<h1>The course</h1>",
