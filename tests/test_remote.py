@@ -117,7 +117,9 @@ def test_a_recorded_experiment_is_launched_again_from_there(resumed):
     recorded, _ = parse_experiment(
         [f"--config_json={resumed[0]}/experiment.json"], lambda values: None, ""
     )
-    assert recorded == experiment(*OPTIONS)
+    # A run that is stopped at a given step makes its steps one by one.
+    one_by_one = experiment(*OPTIONS, "--config.feeding.steps_at_once=1")
+    assert recorded == one_by_one
 
 
 @pytest.fixture
