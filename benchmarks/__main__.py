@@ -9,9 +9,7 @@ and, for all but the tiny work, Fashion-MNIST (python -m launch.prepare_data).
 """
 
 import json
-import os
 import pathlib
-import platform
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.harness import Measured, compete
@@ -63,10 +61,11 @@ def _table(work: str, found: dict[str, Measured]) -> str:
 
 
 def _record(found: dict[str, dict[str, Measured]]) -> dict:
+    from research.mesh import hardware
     from research.workdir import versions
 
     return {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "machine": hardware(),
         "versions": versions(),
         "works": {
             work: {name: measured._asdict() for name, measured in each.items()}

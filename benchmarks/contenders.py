@@ -8,11 +8,12 @@ import io
 import itertools
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from benchmarks.work import Work, arrays
+from research.data.splits import Split
 
 Steps = Callable[[int], None]
 
@@ -73,7 +74,7 @@ def bare_scan(work: Work) -> Steps:
     scan = jax.jit(lambda state, positions: jax.lax.scan(step, state, positions), donate_argnums=0)
     size = chosen.global_batch_size
     state = [(params, adam.init(params))]
-    positions = _positions(len(images), size)
+    positions = _positions(dataset.train, size)
 
     def steps(count: int) -> None:
         for _ in range(max(1, count // CHUNK)):
@@ -87,15 +88,10 @@ CHUNK = 100
 """Steps of one call of the scan; contenders make multiples of it."""
 
 
-def _positions(examples: int, size: int):
-    """Yields positions of `CHUNK` steps, from permutations of all examples."""
-    generator = np.random.default_rng(0)
-    stream = itertools.chain.from_iterable(
-        generator.permutation(examples) for _ in itertools.count()
-    )
-    while True:
-        taken = np.fromiter(itertools.islice(stream, CHUNK * size), np.int32, CHUNK * size)
-        yield taken.reshape(CHUNK, size)
+def _positions(train: Split, size: int) -> Iterator[np.ndarray]:
+    """Yields the positions of the examples of `CHUNK` steps, int64 [CHUNK, size]."""
+    for step in itertools.count(step=CHUNK):
+        yield train.train_positions(size, 0, step, CHUNK).reshape(CHUNK, size)
 
 
 def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> Steps:
@@ -128,11 +124,11 @@ def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> St
 
     loss_of = torch.compile(loss_of) if compiled else loss_of
     size = work.experiment().global_batch_size
-    positions = _positions(len(images), size)
+    positions = _positions(dataset.train, size)
 
     def steps(count: int) -> None:
         for _ in range(max(1, count // CHUNK)):
-            for chosen in torch.from_numpy(next(positions)).long():
+            for chosen in torch.from_numpy(next(positions)):
                 optimizer.zero_grad(set_to_none=True)
                 loss_of(images[chosen], labels[chosen]).backward()
                 optimizer.step()

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from launch.flags import parse_experiment
+from launch.flags import DEFAULT_CONFIG, make_experiment
 from research.data.splits import Dataset, open_dataset
 from research.experiment import Experiment
 
@@ -38,8 +38,7 @@ class Work:
 
     def experiment(self, *more: str) -> Experiment:
         """Returns the experiment, with more overrides."""
-        argv = [*COMMON, *self.overrides, *more]
-        return parse_experiment(argv, lambda values: None, "")[0]
+        return make_experiment(DEFAULT_CONFIG, [*COMMON, *self.overrides, *more])
 
     def dataset(self) -> Dataset:
         """Returns its data."""

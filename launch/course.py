@@ -11,9 +11,7 @@ did not or a lesson failed, 2 bad input, 75 stopped.
 
 import functools
 import importlib
-import os
 import pathlib
-import platform
 import time
 
 from configs import course
@@ -32,6 +30,7 @@ def main(argv: list[str]) -> int:
         platforms.require(values.platform)
         from research.course import page
         from research.course.running import Outcome, Stopped, run_lesson
+        from research.mesh import hardware
         from research.program import enable_compilation_cache
 
         enable_compilation_cache()
@@ -51,7 +50,7 @@ def main(argv: list[str]) -> int:
             outcomes.append(outcome)
             # Written anew after every lesson: what is there can be read meanwhile.
             minutes = (time.perf_counter() - began) / 60
-            text = page.render(outcomes, minutes, _machine())
+            text = page.render(outcomes, minutes, hardware())
             (output / "course.html").write_text(text, encoding="utf-8")
         held = sum(outcome.held for outcome in outcomes)
         print(f"{held} of {len(outcomes)} lessons held\nwrote {output / 'course.html'}")
@@ -80,15 +79,6 @@ def _report(outcome) -> None:
         _tell(f"  failed: {outcome.error.strip()}")
     for check in outcome.checks:
         _tell(f"  {'held' if check.held else 'NOT held'}: {check.claim} ({check.measured})")
-
-
-def _machine() -> str:
-    import jax
-
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return f"{jax.device_count()} × {device.device_kind}"
-    return f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}"
 
 
 def _define(values) -> None:

@@ -1,7 +1,9 @@
 """Makes a replica of a population a run of its own, which goes on alone.
 
-python -m launch.replica --workdir=runs/population --replica=3 --to=runs/a
-python -m launch.train --config_json=runs/a/experiment.json --workdir=runs/a
+    python -m launch.replica --workdir=runs/population --replica=3 --to=runs/a
+    python -m launch.train --config_json=runs/a/experiment.json --workdir=runs/a
+
+The new run begins where the population was saved last; the population stays as it is.
 """
 
 from launch import cli

@@ -98,21 +98,13 @@ def _dry_run(experiment) -> int:
     from research.experiment import timetable
     from research.models.table import table_of_layers
     from research.objectives import objective
-    from research.state import normalization
-    from research.steps import make_steps
+    from research.program import steps_of
 
     print(f"{describe(experiment)}\n")
     dataset = open_dataset(experiment.data)
     num_classes, shape = len(dataset.class_names), dataset.input_shape
     # Whatever a run would refuse is refused here.
-    steps = make_steps(
-        experiment,
-        timetable(experiment, len(dataset.train)),
-        shape,
-        num_classes,
-        normalization(dataset),
-        dataset.class_weights,
-    )
+    steps = steps_of(experiment, timetable(experiment, len(dataset.train)), dataset)
     if experiment.init_from:
         print(f"{warm_start.choose(jax.eval_shape(steps.init), experiment, shape)}\n")
     outputs = objective(experiment.loss, num_classes).num_outputs

@@ -230,13 +230,18 @@ def evaluate_with_average(
     Returns:
       Results by name: `name`, then `name`_average.
     """
+    return {
+        key: evaluate(eval_step, value, split, global_batch_size, sharding)
+        for key, value in with_average(state, name).items()
+    }
+
+
+def with_average(state: TrainState, name: str) -> dict[str, TrainState]:
+    """Returns the states that are evaluated: `name` and, where it is kept, `name`_average."""
     states = {name: state}
     if state.average:
         states[f"{name}_average"] = averaged(state)
-    return {
-        key: evaluate(eval_step, value, split, global_batch_size, sharding)
-        for key, value in states.items()
-    }
+    return states
 
 
 def confusion_table(result: Result, class_names: tuple[str, ...]) -> str:

@@ -15,8 +15,13 @@ def open_feed(experiment: Experiment, plan: Timetable, split: Split, mesh: Mesh)
     if source == "auto":
         fits = processes.decided(lambda: fits_on_devices(split, mesh))
         source = "resident" if fits else "streamed"
-    most = min(options.steps_at_once or plan.total_steps, plan.steps_until_pause(0))
+    most = most_steps(experiment, plan)
     given = split, experiment.global_batch_size, experiment.seed, mesh, most
     if source == "resident":
         return ResidentFeed(*given)
     return StreamedFeed(*given, plan.total_steps, options.threads)
+
+
+def most_steps(experiment: Experiment, plan: Timetable) -> int:
+    """Returns the most steps that an experiment lets the devices make at once."""
+    return min(experiment.feeding.steps_at_once or plan.total_steps, plan.steps_until_pause(0))

@@ -1,6 +1,8 @@
 """Devices -> mesh, and how a batch is divided over it."""
 
 import math
+import os
+import platform
 from collections.abc import Sequence
 
 import jax
@@ -54,6 +56,14 @@ def check_divisible(global_batch_size: int, mesh: jax.sharding.Mesh, field: str)
             f"{field}: {global_batch_size} examples can't be divided evenly over "
             f"{parts} {devices}; the nearest sizes that can are {nearest}"
         )
+
+
+def hardware() -> str:
+    """Returns what this machine computes on, in words."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return f"{jax.device_count()} × {device.device_kind}"
+    return f"{os.cpu_count()} cores of {platform.machine()}, {platform.system()}"
 
 
 def describe(mesh: jax.sharding.Mesh, mode: str) -> str:

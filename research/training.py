@@ -260,10 +260,10 @@ class Run:
         self.step += ahead.steps
         following = self._take() if self.step < self._plan.total_steps else None
         evaluates = self._plan.evaluates_after(self.step)
-        saves = self._plan.checkpoints_after(self.step)
         # The processes of a run must agree on what the clock says.
-        if not saves and processes.decided(self._saving_is_overdue):
-            saves = True
+        saves = self._plan.checkpoints_after(self.step) or processes.decided(
+            self._saving_is_overdue
+        )
         if not evaluates and not saves:
             self._settle(DISPATCHES_IN_FLIGHT)
             return following

@@ -173,10 +173,7 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
         workdir.push()
         return
     recorded, recorded_fingerprint = read_experiment(workdir)
-    # Where arrays live may change from one start to the next; what is computed may not.
-    placed = dataclasses.replace(experiment, mesh=recorded.mesh, feeding=recorded.feeding)
-    changes = difference(recorded, placed)
-    if changes:
+    if changes := changes_of_result(recorded, experiment):
         raise UserError(
             f"{workdir.home} belongs to another experiment. Fields that differ "
             "(there -> here):\n"
@@ -189,6 +186,16 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
             f"{workdir.home} began, so it can't be resumed. Restore the data, or start "
             "anew in another --workdir"
         )
+
+
+def changes_of_result(recorded: Experiment, experiment: Experiment) -> list[str]:
+    """Returns the fields that differ, but for those that decide no result.
+
+    Where arrays live, and how data gets there, may change from one start to the
+    next; what is computed may not.
+    """
+    placed = dataclasses.replace(experiment, mesh=recorded.mesh, feeding=recorded.feeding)
+    return difference(recorded, placed)
 
 
 def read_experiment(workdir: Workdir) -> tuple[Experiment, str]:

@@ -8,7 +8,6 @@ import sys
 import jax
 import numpy as np
 
-from research.data.feed import train_batch
 from research.data.feeds import ResidentFeed, StreamedFeed
 from research.evaluation import evaluate
 from research.experiment import Evaluation, timetable
@@ -17,6 +16,7 @@ from research.optimizers.sgd import Momentum
 from research.program import make_program
 from research.sharding import path_name
 from tests import tiny
+from tests.batches import train_batch
 
 STEPS = 5
 EXPERIMENT = tiny.experiment(

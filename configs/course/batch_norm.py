@@ -51,10 +51,8 @@ def draw(figure, runs):
 
     left, right = figure.subplots(1, 2)
     curves(left, runs, "train", "loss")
-    left.set_title("loss in training")
     curves(right, runs, "validation", "accuracy")
     right.axhline(0.9, color="#5b6b7c", linewidth=0.8, linestyle=":")
-    right.set_title("accuracy on validation")
     right.legend(loc="lower right")
 
 

@@ -48,9 +48,9 @@ def draw(figure, runs):
     left, middle, right = figure.subplots(1, 3)
     plane(left, runs[PLAIN][0], PLAIN, reach=6)
     plane(middle, runs[DROPOUT][0], DROPOUT, reach=6)
-    curves(right, runs, "validation", "loss")
-    curves(right, runs, "train", "loss", style="--")
-    right.set_title("loss: validation (—) and training (--)")
+    both = "loss: validation (—) and training (--)"
+    curves(right, runs, "validation", "loss", both)
+    curves(right, runs, "train", "loss", both, style="--")
     right.legend(right.lines[: len(runs)], list(runs))
 
 

@@ -45,9 +45,7 @@ def draw(figure, runs):
     left, right = figure.subplots(1, 2)
     curves(left, runs, "train", "loss")
     left.set_yscale("log")
-    left.set_title("loss in training")
     curves(right, runs, "validation", "accuracy")
-    right.set_title("accuracy on validation")
     right.legend()
 
 

@@ -48,12 +48,9 @@ def draw(figure, runs):
 
     left, middle, right = figure.subplots(1, 3)
     curves(left, runs, "train", "loss")
-    left.set_title("loss in training")
     curves(middle, runs, "validation", "loss")
-    middle.set_title("loss on validation")
     middle.legend()
     curves(right, runs, "validation", "accuracy")
-    right.set_title("accuracy on validation")
 
 
 LESSON = Lesson(

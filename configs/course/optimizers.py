@@ -53,11 +53,9 @@ def draw(figure, runs):
     left, right = figure.subplots(1, 2)
     curves(left, runs, "train", "loss")
     left.set_yscale("log")
-    left.set_title("loss in training")
     left.legend()
     curves(right, runs, "validation", "accuracy")
     right.set_ylim(0.5, 1)
-    right.set_title("accuracy on validation")
 
 
 def at_default_rate(name: str) -> tuple[str, ...]:

@@ -45,7 +45,6 @@ def draw(figure, runs):
     for axes, name in ((left, LINE), (middle, NETWORK)):
         plane(axes, runs[name][0], name, reach=6)
     curves(right, runs, "validation", "accuracy")
-    right.set_title("accuracy on validation")
     right.legend(loc="center right")
 
 

@@ -50,7 +50,6 @@ def draw(figure, runs):
     left, middle, right = figure.subplots(1, 3)
     vehicles = {name.split(" ", 1)[1]: runs[name] for name in (SCRATCH, KEPT, TUNED)}
     curves(left, vehicles, "train", "loss")
-    left.set_title("loss in training")
     left.legend()
     for axes, measure, title in (
         (middle, accuracy_on_test, "accuracy"),

@@ -68,7 +68,6 @@ def draw(figure, runs):
     left.grid(alpha=0.25)
     left.legend()
     curves(right, runs, "train", "loss")
-    right.set_title("loss in training")
 
 
 LESSON = Lesson(

@@ -13,8 +13,17 @@ COLORS = ("#2f6fab", "#e08a3c", "#19703f", "#b3261e", "#7b5ea7", "#5b6b7c")
 """Of the variants, in their order."""
 
 
-def curves(axes: Any, runs: Runs, split: str, name: str, style: str = "-") -> None:
-    """Draws a measure over steps: each variant's mean over the seeds, and their range."""
+def curves(axes: Any, runs: Runs, split: str, name: str, title: str = "", style: str = "-") -> None:
+    """Draws a measure over steps: each variant's mean over the seeds, and their range.
+
+    Args:
+      axes: where.
+      runs: the variants.
+      split, name: the measure; see `Trained.series`.
+      title: above the picture; the measure and the split unless given.
+      style: of the lines.
+    """
+    axes.set_title(title or f"{name} {'in training' if split == 'train' else f'on {split}'}")
     for color, (variant, trained) in zip(COLORS, runs.items(), strict=False):
         series = [run.series(split, name) for run in trained]
         steps = series[0][0]

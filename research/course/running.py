@@ -13,7 +13,6 @@ from research.course.lesson import Check, Figures, Lesson
 from research.course.trained import Trained
 from research.errors import UserError
 from research.experiment import Experiment
-from research.records import difference
 from research.training import train
 
 
@@ -158,4 +157,4 @@ def _is_finished(path: pathlib.Path, experiment: Experiment) -> bool:
     if not files.summary.exists():
         return False
     recorded, _ = workdir.read_experiment(files)
-    return not difference(recorded, dataclasses.replace(experiment, mesh=recorded.mesh))
+    return not workdir.changes_of_result(recorded, experiment)

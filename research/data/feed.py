@@ -1,4 +1,4 @@
-"""Batches on the devices of a mesh: (seed, step) -> batch."""
+"""Examples on the devices of a mesh, and the batches of evaluation."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -8,14 +8,6 @@ import numpy as np
 from jax.sharding import Sharding
 
 from research.data.splits import Split
-
-
-def train_batch(
-    split: Split, global_batch_size: int, seed: int, step: int, sharding: Sharding
-) -> dict[str, jax.Array]:
-    """Returns the batch of one training step (counted from 0), on the devices."""
-    positions = split.train_positions(global_batch_size, seed, step)
-    return place(split.gather, positions, sharding)
 
 
 def evaluation_batches(

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -37,7 +36,7 @@ def make_population_program(
     replicas = members(experiment)
     mesh = _mesh(experiment, len(replicas))
     swept = experiment.population.points()[0].keys()
-    _check_swept(experiment, swept, timetable, dataset)
+    _check_swept(experiment, replicas[0], timetable, dataset)
     # In float32, as numbers of an experiment are when they meet an array.
     values = {path: np.float32([_value(each, path) for each in replicas]) for path in swept}
     seeds = np.uint32([each.seed for each in replicas])
@@ -98,18 +97,19 @@ def _mesh(experiment: Experiment, replicas: int) -> jax.sharding.Mesh:
 
 
 def _check_swept(
-    experiment: Experiment, swept: Sequence[str], timetable: Timetable, dataset: Dataset
+    experiment: Experiment, replica: Experiment, timetable: Timetable, dataset: Dataset
 ) -> None:
-    """Raises `UserError`, with what can be swept, unless all fields can be."""
-    can = functools.partial(_can_differ, experiment, timetable, dataset)
-    if wrong := [path for path in swept if not can(path)]:
-        every = [path for path, field in paths(experiment) if field.type is float]
+    """Raises `UserError`, with what can be swept, unless all fields that are can be."""
+    points = experiment.population.points()
+    can = functools.partial(_can_differ, replica, timetable, dataset)
+    if wrong := [path for path in points[0] if not can(path)]:
+        every = [path for path, field in paths(replica) if field.type is float]
         raise UserError(
             f"config.population.sweep: {wrong[0]!r} decides the form of the program, which all "
             f"replicas share. Of this experiment can be swept: {', '.join(filter(can, every))}"
         )
-    for path in swept:
-        zero = [point[path] == 0 for point in experiment.population.points()]
+    for path in points[0]:
+        zero = [point[path] == 0 for point in points]
         if any(zero) and not all(zero):
             raise UserError(
                 f"config.population.sweep: {path} is 0 in some replicas, which turns off what "
@@ -117,18 +117,17 @@ def _check_swept(
             )
 
 
-def _can_differ(experiment: Experiment, timetable: Timetable, dataset: Dataset, path: str) -> bool:
+def _can_differ(replica: Experiment, timetable: Timetable, dataset: Dataset, path: str) -> bool:
     """Whether the value of a field may be an argument of the step."""
-    plain = members(experiment)[0]
 
     def step(value):
-        steps = steps_of(with_values(plain, {path: value}), timetable, dataset)
+        steps = steps_of(with_values(replica, {path: value}), timetable, dataset)
         state = steps.init()
-        batch = dataset.train.gather(np.zeros(plain.global_batch_size, int))
+        batch = dataset.train.gather(np.zeros(replica.global_batch_size, int))
         return steps.train_step(state, batch)
 
     try:
-        used = jax.make_jaxpr(step)(np.float32(_value(plain, path) or 0.5)).jaxpr
+        used = jax.make_jaxpr(step)(np.float32(_value(replica, path) or 0.5)).jaxpr
     except (TypeError, ValueError, UserError):  # of what must be known when it is traced
         return False
     names = {id(variable) for equation in used.eqns for variable in equation.invars}

@@ -13,6 +13,7 @@ from research.divergence import Watch
 from research.errors import UserError
 from research.evaluation import SHOWN_AS, Measured
 from research.experiment import Experiment, Timetable
+from research.feeding import most_steps
 from research.journal import Journal
 from research.population.feed import PopulationFeed
 from research.population.members import members
@@ -67,8 +68,8 @@ class PopulationRun(Run):
         """
         if experiment.feeding.source == "streamed":
             raise UserError("config.feeding.source: the data of a population is always resident")
-        most = min(experiment.feeding.steps_at_once or plan.total_steps, plan.steps_until_pause(0))
         seeds = [member.seed for member in members(experiment)]
+        most = most_steps(experiment, plan)
         return PopulationFeed(split, experiment.global_batch_size, seeds, mesh, most)
 
     def finish(self) -> dict[str, Any]:
@@ -120,13 +121,10 @@ class PopulationRun(Run):
         self._journal.validation(self.step, self._evaluate(self._dataset.validation, "validation"))
 
     def _evaluate(self, split: Split, name: str) -> dict[str, list[Measured]]:
-        states = {name: self._state}
-        if self._state.average:
-            states[f"{name}_average"] = state.averaged(self._state)
         fetched = jax.device_get(self._state.normalization)
         of_all = jax.tree.map(lambda statistic: statistic[0], fetched)
         results = {}
-        for key, each in states.items():
+        for key, each in evaluation.with_average(self._state, name).items():
             sums = evaluation.sums_over(
                 self._program.eval_step,
                 each,

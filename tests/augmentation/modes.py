@@ -10,11 +10,11 @@ import sys
 
 from research.augmentation import Augmentation, RandAugment
 from research.data import TfdsImages
-from research.data.feed import train_batch
 from research.experiment import Evaluation, Logging, Mesh, timetable
 from research.models.mlp import Mlp
 from research.program import make_program
 from tests import tiny
+from tests.batches import train_batch
 
 MODES = {
     "one device": Mesh(shape="data:1"),

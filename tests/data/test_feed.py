@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.data.feed import evaluation_batches, train_batch
+from research.data.feed import evaluation_batches
 from research.data.order import Members, balanced_positions, batch_positions
 from research.data.splits import Split
 from research.experiment import Mesh
 from research.mesh import batch_sharding, make_mesh
+from tests.batches import train_batch
 from tests.data.sources import random_examples
 
 
