@@ -1,7 +1,6 @@
 """How fast a run goes, and how much of the time it waits for data."""
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,7 +12,7 @@ class Pace:
         self._global_batch_size = global_batch_size
         self._begin()
         self._made_at = self._start
-        self._step_seconds = math.inf
+        self._step_seconds = 1.0  # a guess that is soon corrected
         self._last = self._rates(0, 1.0, 0.0)
         self.total_steps = 0
         self.total_seconds = 0.0
