@@ -73,7 +73,8 @@ class Evaluation(Record):
 
 @record
 class Checkpointing(Record):
-    """When the training state is saved, and how many checkpoints stay."""
+    """When the training state is saved, and how many checkpoints stay. It decides what
+    a fault costs, not what is computed: a run may go on with another."""
 
     every_steps: int = 500
     """Steps between two checkpoints."""
@@ -83,6 +84,10 @@ class Checkpointing(Record):
 
     keep: int = 2
     """How many of the newest checkpoints stay, beside the best one."""
+
+    wait: bool = False
+    """Whether training waits until each is on the disk. A run that is killed repeats at
+    most every_steps steps then; else up to twice as many, if one was being saved."""
 
     def validate(self, path):
         require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")

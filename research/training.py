@@ -319,6 +319,8 @@ class Run:
         # Metrics first: a checkpoint must never know more than metrics.jsonl.
         self._journal.flush()
         self._checkpoints.save(self.step, self._state, score)
+        if self._experiment.checkpoint.wait:
+            self._checkpoints.wait()
         self._saved_at = time.monotonic()
 
 

@@ -191,11 +191,11 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
 def changes_of_result(recorded: Experiment, experiment: Experiment) -> list[str]:
     """Returns the fields that differ, but for those that decide no result.
 
-    Where arrays live, and how data gets there, may change from one start to the
-    next; what is computed may not.
+    Where arrays live, how data gets there and when the state is saved may change from
+    one start to the next; what is computed may not.
     """
-    placed = dataclasses.replace(experiment, mesh=recorded.mesh, feeding=recorded.feeding)
-    return difference(recorded, placed)
+    free = {name: getattr(recorded, name) for name in ("mesh", "feeding", "checkpoint")}
+    return difference(recorded, dataclasses.replace(experiment, **free))
 
 
 def read_experiment(workdir: Workdir) -> tuple[Experiment, str]:

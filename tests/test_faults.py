@@ -6,6 +6,7 @@ from tests.faults import damage, disks, feeds, fuzz, pods, stops, storm, writers
 
 SHORT = {
     "kills": lambda path: storm.kill_storm(2, path),
+    "kills, saves waited for": lambda path: storm.kill_storm(2, path, waits=True),
     "SIGTERM": lambda path: stops.sigterm_matrix(path, phases=("import", "commit")),
     "SIGTERM to one of two": lambda path: pods.sigterm_of_one(path, phases=("save",)),
     "missing process": lambda path: pods.missing_process(path, ways=("killed",)),

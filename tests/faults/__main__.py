@@ -24,6 +24,7 @@ def main() -> int:
     rounds, cases = options.rounds, options.cases
     kinds = {
         "kill_storm": lambda path: storm.kill_storm(rounds, path),
+        "kill_storm_waiting": lambda path: storm.kill_storm(rounds, path, waits=True),
         "sigterm_matrix": stops.sigterm_matrix,
         "sigterm_of_one": pods.sigterm_of_one,
         "missing_process": pods.missing_process,

@@ -12,14 +12,17 @@ INTERVAL = 100
 """Steps between two checkpoints: some of the kills are to fall between two saves."""
 
 
-def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table:
+def kill_storm(
+    rounds: int, folder: pathlib.Path, seed: int = 0, waits: bool = False
+) -> common.Table:
     """Kills one training `rounds` times, lets it end, and compares the result.
 
     A run repeats the steps since its newest complete checkpoint: at most an
     interval, and where a save was in flight when it was killed, which is lost
-    with it, the interval before that, too.
+    with it, the interval before that, too; but never if training waits for saves.
     """
-    table = common.Table("SIGKILL at random moments")
+    how = "saves waited for" if waits else "saves beside the training"
+    table = common.Table(f"SIGKILL at random moments, {how}")
     draw = random.Random(seed)
     # Long enough that the run does not end before the storm, and with one
     # checkpoint alone, so that none stands behind the newest.
@@ -27,6 +30,7 @@ def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table
         f"--config.steps={2 * INTERVAL * rounds}",
         f"--config.checkpoint.every_steps={INTERVAL}",
         "--config.checkpoint.keep=1",
+        f"--config.checkpoint.wait={waits}",
         "--config.feeding.steps_at_once=10",
         # Else a checkpoint is saved whenever one is the best so far.
         "--config.evaluation.every_epochs=1000",
@@ -50,7 +54,8 @@ def kill_storm(rounds: int, folder: pathlib.Path, seed: int = 0) -> common.Table
         begun = max(_last(notes / "saves"), resumed)
         in_flight = begun > saved
         repeated[in_flight] = max(repeated[in_flight], reached - saved)
-        if reached - begun > INTERVAL or begun - saved > INTERVAL or resumed > saved:
+        lost = reached - saved if waits else max(reached - begun, begun - saved)
+        if lost > INTERVAL or resumed > saved:
             table.wrong.append(
                 f"resumed at {resumed}, killed at {reached} with the save of {begun} begun and "
                 f"that of {saved} complete"
