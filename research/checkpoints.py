@@ -62,7 +62,7 @@ class Checkpoints:
         self._timeout = timeout
         self._hung = False
         self._being_saved: _Saving | None = None
-        self._manager = ocp.CheckpointManager(
+        self._manager = _Manager(
             directory,
             options=ocp.CheckpointManagerOptions(
                 create=not read_only,
@@ -275,6 +275,18 @@ class Checkpoints:
         target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
         remote.move(self._directory / str(step), target)
         return target
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's, but that it does not ask JAX whether the run is to stop.
+
+    JAX's answer is for who counts its questions, which the loop does
+    (`research.processes.StopTogether`): of two counts the larger one holds, and
+    the loop would never come to it.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
 
 
 @dataclasses.dataclass(frozen=True)
