@@ -14,7 +14,7 @@ GOAL = 0.90
 WORK = WORKS["cnn"]
 
 
-def accuracy(options: Options) -> Iterator[Table]:
+def tables(options: Options) -> Iterator[Table]:
     """Yields the time until `GOAL` on the validation split of Fashion-MNIST."""
     found = figures(
         {

@@ -14,7 +14,7 @@ from benchmarks.work import WORKS
 WORK = WORKS["mlp"]
 
 
-def checkpoint(options: Options) -> Iterator[Table]:
+def tables(options: Options) -> Iterator[Table]:
     """Yields the time that saving model and optimizer takes of training."""
     found = figures(
         {

@@ -20,7 +20,7 @@ CHUNK = 256
 """Images that are read at once."""
 
 
-def decoding(options: Options) -> Iterator[Table]:
+def tables(options: Options) -> Iterator[Table]:
     """Yields how fast the training images are decoded; each turn decodes them all."""
     found = figures(
         {

@@ -14,7 +14,7 @@ WORK = Work("CIFAR-10", ("--config.data.name=cifar10", f"--config.global_batch_s
 WORKERS = 2
 
 
-def loading(options: Options) -> Iterator[Table]:
+def tables(options: Options) -> Iterator[Table]:
     """Yields how fast batches come, and how long training waits for them."""
     found = rates(
         {

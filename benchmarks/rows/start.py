@@ -15,7 +15,7 @@ from research.data.splits import open_dataset
 CONFIGS = ("digits_mlp", "fashion_mnist_cnn")
 
 
-def start(options: Options) -> Iterator[Table]:
+def tables(options: Options) -> Iterator[Table]:
     """Yields the time to the first step of some of the configs that are shipped."""
     few = options._replace(turns=min(3, options.turns))
     for config in CONFIGS:

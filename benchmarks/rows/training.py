@@ -11,7 +11,7 @@ from benchmarks.work import WORKS
 REPLICAS = (1, 8, 16, 32, 128)
 
 
-def training(options: Options) -> Iterator[Table]:
+def works(options: Options) -> Iterator[Table]:
     """Yields the works, done by all."""
     for name in options.works:
         work = WORKS[name]
