@@ -103,8 +103,9 @@ def rates(contenders: Mapping[str, Callable[[], Units]], options: Options) -> di
 
         def turn() -> float:
             few = player.ask(FEW)
-            # On a machine that is busy otherwise the longer run may seem the shorter.
-            return many / max(player.ask(FEW + many) - few, 1e-9)
+            more = player.ask(FEW + many) - few
+            # Where something else has delayed the short run, nothing was measured.
+            return many / more if more > 0 else turn()
 
         return turn
 

@@ -47,9 +47,10 @@ class Layers(NamedTuple):
         from torch import nn
 
         height, width, features = image_shape
+        bias = not self.batch_norm  # which has one of its own
         layers = []
         for channels in self.channels:
-            layers.append(nn.Conv2d(features, channels, 3, padding=1))
+            layers.append(nn.Conv2d(features, channels, 3, padding=1, bias=bias))
             layers += [nn.BatchNorm2d(channels)] if self.batch_norm else []
             layers += [nn.ReLU(), nn.MaxPool2d(2)]
             layers += [nn.Dropout(self.stage_dropout_rate)] if self.stage_dropout_rate else []
@@ -57,7 +58,7 @@ class Layers(NamedTuple):
         layers.append(nn.Flatten())
         features *= height * width
         for units in self.widths:
-            layers.append(nn.Linear(features, units))
+            layers.append(nn.Linear(features, units, bias=bias))
             layers += [nn.BatchNorm1d(units)] if self.batch_norm else []
             layers.append(nn.ReLU())
             layers += [nn.Dropout(self.dropout_rate)] if self.dropout_rate else []
