@@ -34,13 +34,16 @@ class Stopwatch(Console):
 class Hanok:
     """The training loop as users run it: metrics, event files, progress, checkpoints."""
 
-    def __init__(self, work: Work, *overrides: str, all_cores: bool = False):
+    def __init__(
+        self, work: Work, *overrides: str, all_cores: bool = False, saves_epochs: bool = False
+    ):
         """Prepares itself.
 
         Args:
           work: what to train.
           overrides: more of them.
           all_cores: whether each core of a CPU is a device.
+          saves_epochs: whether a checkpoint is saved after each epoch.
         """
         import jax
 
@@ -49,6 +52,9 @@ class Hanok:
         if all_cores:
             jax.config.update("jax_num_cpu_devices", os.cpu_count())
         enable_compilation_cache()
+        if saves_epochs:
+            steps = len(work.dataset().train) // work.experiment().global_batch_size
+            overrides = (*overrides, f"--config.checkpoint.every_steps={steps}")
         self._work, self._overrides = work, overrides
         self._workdirs = map("{}/{}".format, itertools.repeat(scratch()), itertools.count())
 
@@ -146,7 +152,7 @@ def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> Un
 
     def steps(count: int) -> None:
         for _ in range(max(1, count // CHUNK)):
-            for chosen in torch.from_numpy(next(positions)):
+            for chosen in torch.tensor(next(positions)):
                 optimizer.zero_grad(set_to_none=True)
                 loss_of(images[chosen], labels[chosen]).backward()
                 optimizer.step()

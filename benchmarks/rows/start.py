@@ -2,7 +2,7 @@
 
 import functools
 import os
-import shutil
+import pathlib
 import tempfile
 from collections.abc import Iterator
 
@@ -33,15 +33,10 @@ def tables(options: Options) -> Iterator[Table]:
 
 def hanok(config: str, warm: bool) -> Turn:
     """The command as users type it; data is decoded already, as for the other."""
-    from research.data.arrays import cache_root
-
     open_dataset(_experiment(config).data)
-    cache = scratch()
-    (cache / "data").symlink_to((cache_root() / "data").absolute())
+    kept = _cache()
 
     def turn() -> float:
-        if not warm:
-            shutil.rmtree(cache / "xla", ignore_errors=True)
         with tempfile.TemporaryDirectory() as folder:
             return seconds_until(
                 lambda line: line.startswith("step 1/"),
@@ -49,12 +44,21 @@ def hanok(config: str, warm: bool) -> Turn:
                     *("-m", "launch.train", f"--config={DEFAULT_CONFIG.parent / config}.py"),
                     *("--config.logging.every_steps=1", f"--workdir={folder}/run"),
                 ],
-                {"HANOK_CACHE_DIR": str(cache)},
+                {"HANOK_CACHE_DIR": str(kept if warm else _cache())},
             )
 
     if warm:
         turn()
     return turn
+
+
+def _cache() -> pathlib.Path:
+    """Returns a new cache of the user's that holds decoded data alone."""
+    from research.data.arrays import cache_root
+
+    cache = scratch()
+    (cache / "data").symlink_to((cache_root() / "data").absolute())
+    return cache
 
 
 def torch(config: str) -> Turn:

@@ -25,14 +25,12 @@ def loop(options: Options) -> Iterator[Table]:
         if name == "cnn":  # whose steps are too long for the loop to be seen
             continue
         work = WORKS[name]
-        epoch = len(work.dataset().train) // work.experiment().global_batch_size
-        every_epoch = f"--config.checkpoint.every_steps={epoch}"
         found = rates(
             {
                 "bare jax scan": functools.partial(bare_scan, work),
-                "hanok": functools.partial(Hanok, work),
-                f"hanok, a checkpoint every epoch ({epoch} steps)": functools.partial(
-                    Hanok, work, every_epoch
+                "hanok, checkpoints by the clock": functools.partial(Hanok, work),
+                "hanok, a checkpoint every epoch": functools.partial(
+                    Hanok, work, saves_epochs=True
                 ),
             },
             options._replace(seconds=2 * options.seconds),  # it is about a few per cent
