@@ -1,7 +1,7 @@
 """The network of airbench94: CIFAR-10 to 94% in seconds."""
 
 from research.errors import UserError
-from research.models import activations, base
+from research.models import base
 from research.records import record, require
 
 PATCH = 2

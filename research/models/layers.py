@@ -164,9 +164,7 @@ def dropout(x: jax.Array, rate: float, *, train: bool) -> jax.Array:
     return Dropout(rate)(x) if is_on(rate) and train else x
 
 
-def logits(
-    options: Model, x: jax.Array, num_classes: int, *, use_bias: bool = True
-) -> jax.Array:
+def logits(options: Model, x: jax.Array, num_classes: int, *, use_bias: bool = True) -> jax.Array:
     """The linear layer of a classifier: [batch, inputs] -> [batch, num_classes]."""
     return nn.Dense(
         num_classes,
