@@ -38,7 +38,7 @@ def refusal(capsys, *options):
             "each input of the data has the shape (2,)",
         ),
         (
-            ["--config.model.name=airbench"],
+            ["--config.model.name=airbench", "--config.model.widths=(8,8,8)"],
             "error: config.model.widths: images of 8×8 pixels are too small: 3 blocks need at "
             "least 9×9.",
         ),
