@@ -69,16 +69,16 @@ def _join_others(values, workdir: str) -> None:
         raise UserError("--num_processes and --process_id need --coordinator, too")
     elif not values.distributed:
         return
-    from research import processes
+    from research.cluster import Cluster, join
 
-    cluster = processes.Cluster(
+    cluster = Cluster(
         coordinator=values.coordinator,
         count=values.num_processes or 0,
         index=values.process_id or 0,
         patience=values.join_timeout,
         heartbeat=values.heartbeat_timeout,
     )
-    processes.join(cluster, workdir)
+    join(cluster, workdir)
 
 
 def _use_all_cores() -> None:

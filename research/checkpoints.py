@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -63,7 +62,7 @@ class Checkpoints:
         self._timeout = timeout
         self._hung = False
         self._being_saved: _Saving | None = None
-        self._manager = ocp.CheckpointManager(
+        self._manager = _Manager(
             directory,
             options=ocp.CheckpointManagerOptions(
                 create=not read_only,
@@ -199,24 +198,14 @@ class Checkpoints:
           HungError: if one does not end.
           LostProcessError: if another process, which has to save its part, has ended.
         """
-        failures: list[BaseException] = []
 
         def finish():
-            try:
-                self._manager.wait_until_finished()
-                self._manager.check_for_errors()
-            except BaseException as error:  # handed over to the caller's thread
-                failures.append(error)
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
 
-        # In a thread, since the thread that writes can't be interrupted.
-        waiter = threading.Thread(target=finish, daemon=True)
-        waiter.start()
         self._hung = True
-        deadline = time.monotonic() + self._timeout
-        while waiter.is_alive() and time.monotonic() < deadline:
-            waiter.join(1.0)
-            processes.check_present()
-        if waiter.is_alive():
+        finished = processes.attended(finish, self._timeout)
+        if not finished.done():
             raise HungError(
                 f"saving a checkpoint to {self._directory} has not ended after "
                 f"{self._timeout:.0f} s; does the disk answer? The same command resumes from "
@@ -224,8 +213,7 @@ class Checkpoints:
             )
         self._hung = False
         with errors_of_disk("a checkpoint", self._directory, Exception, FailedSaveError):
-            if failures:
-                raise failures[0]
+            finished.result()
 
     def restore(self, step: int, shapes: Any) -> Any:
         """Returns the state of a checkpoint.
@@ -287,6 +275,18 @@ class Checkpoints:
         target = shelf / (f"{step}-{taken + 1}" if taken else str(step))
         remote.move(self._directory / str(step), target)
         return target
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's, but that it does not ask JAX whether the run is to stop.
+
+    JAX's answer is for who counts its questions, which the loop does
+    (`research.processes.StopTogether`): of two counts the larger one holds, and
+    the loop would never come to it.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
+from research import processes
 from research.data.feed import evaluation_batches
 from research.data.splits import Split
 from research.state import Normalization, TrainState, averaged
@@ -190,9 +191,9 @@ def sums_over(
     for batch in evaluation_batches(split, global_batch_size, sharding):
         unfetched.append(eval_step(state, batch))
         # One step late, so that the devices always have the next one to do.
-        add(jax.device_get(unfetched[:-1]))
+        add(jax.device_get(processes.computed(unfetched[:-1])))
         del unfetched[:-1]
-    add(jax.device_get(unfetched))
+    add(jax.device_get(processes.computed(unfetched)))
     return totals
 
 

@@ -177,13 +177,15 @@ def timetable(experiment: Experiment, num_train_examples: int) -> Timetable:
         f"{num_train_examples} examples; use at most {num_train_examples}",
     )
     steps_per_epoch = num_train_examples / experiment.global_batch_size
+    # Multiplied first: whole epochs that end with a batch must not be rounded up.
+    total_steps = experiment.steps or math.ceil(
+        experiment.epochs * num_train_examples / experiment.global_batch_size
+    )
     return Timetable(
-        # Multiplied first: whole epochs that end with a batch must not be rounded up.
-        total_steps=experiment.steps
-        or math.ceil(experiment.epochs * num_train_examples / experiment.global_batch_size),
+        total_steps=total_steps,
         log_every=experiment.logging.every_steps,
         evaluate_every=max(1, round(experiment.evaluation.every_epochs * steps_per_epoch)),
-        checkpoint_every=experiment.checkpoint.every_steps,
+        checkpoint_every=experiment.checkpoint.every_steps or total_steps,
         steps_per_epoch=steps_per_epoch,
         patience=experiment.evaluation.patience,
     )

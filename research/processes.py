@@ -6,13 +6,13 @@ when to stop) is decided by the first and heard by all; every wait is bounded
 and says who is missing.
 """
 
+import concurrent.futures
 import contextlib
-import dataclasses
 import itertools
 import json
+import math
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -23,9 +23,7 @@ import jax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
-from research import remote
 from research.errors import LostProcessError, SilentProcessError, UserError, first_line
-from research.workdir import open_workdir
 
 PATIENCE = 300.0
 """Seconds that a process waits for the others before it gives up."""
@@ -33,86 +31,12 @@ PATIENCE = 300.0
 ROLL_CALL = 10.0
 """Seconds within which a process that is there answers to its name."""
 
-GRACE = 5.0
-"""Seconds that the first process stays after an error, unless all others have left before."""
+GRACE = 30.0
+"""Seconds that the first process stays after an error of its own, unless all others have
+left before: they hear of it at the end of what they are at, such as compiling."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    """How the processes of a run find each other.
-
-    Attributes:
-      coordinator: "host:port" of the first process; "" lets JAX ask the
-        environment (Cloud TPU, GKE, Slurm, Open MPI).
-      count: number of processes; 0 with no coordinator.
-      index: which of them this is.
-      patience: seconds to wait for the others to join.
-      heartbeat: seconds of silence after which a process counts as lost, and
-        the others end.
-    """
-
-    coordinator: str = ""
-    count: int = 0
-    index: int = 0
-    patience: float = PATIENCE
-    heartbeat: float = 60.0
-
-
-def join(cluster: Cluster, workdir: str) -> None:
-    """Connects this process with the others; to be called before JAX is used.
-
-    Args:
-      cluster: who they are.
-      workdir: the work directory, which all of them see; each signs there, so
-        that the others can say who is missing.
-
-    Raises:
-      UserError: if they don't all come in time, with those that haven't, or
-        the environment does not say who they are.
-    """
-    roll = open_workdir(workdir).roll
-    # From now on SIGTERM is JAX's: its preemption service lets all processes
-    # stop after the same step.
-    jax.config.update("jax_enable_preemption_service", True)
-    given = {}
-    if cluster.coordinator:
-        given = {
-            "coordinator_address": cluster.coordinator,
-            "num_processes": cluster.count,
-            "process_id": cluster.index,
-        }
-    failures: list[Exception] = []
-
-    def connect():
-        try:
-            jax.distributed.initialize(
-                **given,
-                # When JAX's own patience is at its end it ends the process.
-                initialization_timeout=int(cluster.patience) + 3600,
-                heartbeat_timeout_seconds=int(cluster.heartbeat),
-            )
-        except Exception as error:  # handed over to the caller's thread
-            failures.append(error)
-
-    connecting = threading.Thread(target=connect, daemon=True)
-    connecting.start()
-    deadline = time.monotonic() + cluster.patience
-    while connecting.is_alive() and time.monotonic() < deadline:
-        if cluster.coordinator:
-            _sign(roll, cluster.index)
-        connecting.join(1.0)
-    if connecting.is_alive():
-        raise LostProcessError(
-            f"not all processes joined the run within {cluster.patience:.0f} s"
-            f"{_missing(roll, cluster)}. Start all of them with the same command, but for "
-            f"--process_id, and see that they reach {cluster.coordinator or 'each other'}"
-        )
-    if failures:
-        raise UserError(
-            f"the processes of the run can't be connected: {first_line(failures[0])}\n"
-            "Where the environment does not say who they are, give --coordinator, "
-            "--num_processes and --process_id"
-        )
+GRACE_AFTER_LOSS = 5.0
+"""The same where another one is lost, which would be waited for in vain."""
 
 
 def is_first() -> bool:
@@ -195,6 +119,47 @@ def check_present() -> None:
     if jax.process_count() > 1:
         for index in range(jax.process_count()):
             _check_present(index)
+
+
+def attended(call: Callable[[], Any], patience: float = math.inf) -> concurrent.futures.Future:
+    """Makes a call that may wait for other processes, and looks whether one has left.
+
+    Args:
+      call: made in a thread of its own: what waits for a device or a disk can't be
+        interrupted.
+      patience: seconds to wait for its end.
+
+    Returns:
+      The call's future, not done if it takes longer.
+
+    Raises:
+      LostProcessError: if another process has left with an error.
+    """
+    future: concurrent.futures.Future = concurrent.futures.Future()
+
+    def run():
+        try:
+            future.set_result(call())
+        except BaseException as error:  # handed over to the caller's thread
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    deadline = time.monotonic() + patience
+    while not future.done() and time.monotonic() < deadline:
+        concurrent.futures.wait([future], timeout=1.0)
+        check_present()
+    return future
+
+
+def computed(arrays: Any) -> Any:
+    """Returns a pytree of arrays once they are there; other processes may take part in them.
+
+    Raises:
+      LostProcessError: if another process has left with an error.
+    """
+    if jax.process_count() == 1:
+        return jax.block_until_ready(arrays)
+    return attended(lambda: jax.block_until_ready(arrays)).result()
 
 
 def meet(*, key: str, timeout_ms: int) -> None:
@@ -280,7 +245,8 @@ def _leave(error: Exception) -> None:
         _tell(_LAST_WORD.format(jax.process_index()), f"{kind}{first_line(error)}")
         if is_first():
             # Without the first, none can speak to another.
-            deadline = time.monotonic() + GRACE
+            lost = isinstance(error, LostProcessError)
+            deadline = time.monotonic() + (GRACE_AFTER_LOSS if lost else GRACE)
             for index in range(1, jax.process_count()):
                 patience = max(0.0, deadline - time.monotonic())
                 multihost.get_jax_distributed_client().blocking_key_value_get(
@@ -294,16 +260,3 @@ def _check_present(index: int) -> None:
     with contextlib.suppress(jax.errors.JaxRuntimeError):  # it has not said anything
         word = json.loads(client.key_value_try_get(_LAST_WORD.format(index)))
         raise LostProcessError(f"process {index} of {jax.process_count()} ended: {word}")
-
-
-def _sign(roll: remote.Path, index: int) -> None:
-    roll.mkdir(exist_ok=True)
-    (roll / str(index)).write_text(f"{os.getpid()} on {socket.gethostname()}\n")
-
-
-def _missing(roll: remote.Path, cluster: Cluster) -> str:
-    """Names the processes that have not signed lately: those that wait sign every second."""
-    signed = {path.name: remote.written_at(path) for path in roll.glob("*")}
-    latest = signed.get(str(cluster.index), 0.0) - 10
-    absent = [str(i) for i in range(cluster.count) if signed.get(str(i), 0.0) < latest]
-    return f"; missing: process {', '.join(absent)} of {cluster.count}" if absent else ""

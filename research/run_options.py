@@ -76,10 +76,10 @@ class Checkpointing(Record):
     """When the training state is saved, and how many checkpoints stay. It decides what
     a fault costs, not what is computed: a run may go on with another."""
 
-    every_steps: int = 500
-    """Steps between two checkpoints."""
+    every_steps: int = 0
+    """Steps between two checkpoints; 0: the clock alone says when."""
 
-    every_minutes: float = 10.0
+    every_minutes: float = 2.0
     """Wall-clock minutes after which a checkpoint is due at the latest."""
 
     keep: int = 2
@@ -90,7 +90,7 @@ class Checkpointing(Record):
     most every_steps steps then; else up to twice as many, if one was being saved."""
 
     def validate(self, path):
-        require(self.every_steps >= 1, f"{path}.every_steps", "must be at least 1")
+        require(self.every_steps >= 0, f"{path}.every_steps", "must not be negative")
         require(self.every_minutes > 0, f"{path}.every_minutes", "must be positive")
         require(self.keep >= 1, f"{path}.keep", "must be at least 1")
 

@@ -283,7 +283,7 @@ class Run:
         """Waits until no more dispatches than that are in flight; reports the others."""
         while len(self._in_flight) > in_flight:
             dispatch = self._in_flight.popleft()
-            jax.block_until_ready(dispatch.values)
+            processes.computed(dispatch.values)
             self._pace.made(dispatch.steps)
             self._journal.training(
                 dispatch.begun, dispatch.steps, dispatch.values, self._pace.read()

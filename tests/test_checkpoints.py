@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from research.checkpoints import Checkpoints
 from research.errors import UserError
@@ -63,6 +64,13 @@ def test_the_state_may_be_donated_while_it_is_being_written(folder):
     checkpoints.close()
     restored = Checkpoints(folder, read_only=True).restore(1, shapes())
     jax.tree.map(np.testing.assert_array_equal, restored, state(1))
+
+
+def test_saving_leaves_it_to_the_loop_to_ask_whether_to_stop(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(multihost_utils, "reached_preemption_sync_point", asked.append)
+    assert save_all(folder, {80: None}, keep=1).steps() == [80]
+    assert asked == []
 
 
 def test_an_older_step_than_the_newest_is_refused(folder):

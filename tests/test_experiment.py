@@ -55,7 +55,7 @@ RULES = [
         {"evaluation": {"dropout_samples": -1}},
         "evaluation.dropout_samples: must not be negative",
     ),
-    ({"checkpoint": {"every_steps": 0}}, "checkpoint.every_steps: must be at least 1"),
+    ({"checkpoint": {"every_steps": -1}}, "checkpoint.every_steps: must not be negative"),
     ({"checkpoint": {"every_minutes": 0}}, "checkpoint.every_minutes: must be positive"),
     ({"checkpoint": {"keep": 0}}, "checkpoint.keep: must be at least 1"),
     (optimizer(learning_rate=0), "optimizer.learning_rate: must be positive, not 0.0"),

@@ -8,7 +8,7 @@ The second trains without dropout: expect a training accuracy of 0.98, and 0.76 
 
 from research.course.lesson import Lesson, accuracy_on_test, at_least, larger, loss_on_test
 from research.data.playground import Playground
-from research.experiment import Checkpointing, Evaluation, Experiment, Logging
+from research.experiment import Evaluation, Experiment, Logging
 from research.models.mlp import Mlp
 from research.optimizers.adam import Adam
 
@@ -23,7 +23,6 @@ def get_config() -> Experiment:
         optimizer=Adam(learning_rate=1e-3),
         logging=Logging(every_steps=100, tensorboard=False),
         evaluation=Evaluation(every_epochs=40),
-        checkpoint=Checkpointing(every_steps=100_000),
     )
 
 

@@ -9,7 +9,7 @@ The second trains the network: expect a test accuracy of at least 0.98.
 from research.course.lesson import Lesson, at_least, at_most
 from research.data.plane import FEATURES
 from research.data.playground import Playground
-from research.experiment import Checkpointing, Evaluation, Experiment, Logging
+from research.experiment import Evaluation, Experiment, Logging
 from research.models.mlp import Mlp
 from research.optimizers.adam import Adam
 
@@ -24,7 +24,6 @@ def get_config() -> Experiment:
         optimizer=Adam(learning_rate=0.01),
         logging=Logging(every_steps=140, tensorboard=False),
         evaluation=Evaluation(every_epochs=2),
-        checkpoint=Checkpointing(every_steps=100_000),
     )
 
 

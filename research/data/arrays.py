@@ -21,6 +21,9 @@ from research.errors import UserError
 
 DIGEST_BYTES = 16
 
+TAKES_SECONDS = 2**23
+"""Bytes of images above which decoding takes long enough to be told."""
+
 FORMAT = 1
 """Version of the files in the cache; a change makes old entries unused."""
 
@@ -100,7 +103,8 @@ def _write(
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise OSError(f"{needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
-    logging.getLogger(__name__).info("decoding %d images into %s", count, directory.parent)
+    if needed > TAKES_SECONDS:
+        logging.getLogger(__name__).info("decoding %d images into %s", count, directory.parent)
     labels = []
     # Written, not mapped: when a disk is full a write raises, a map ends the process.
     with open(directory / "images.npy", "wb") as file:

@@ -1,5 +1,6 @@
 """`python -m launch.train`, from the command line to the files it leaves."""
 
+import collections
 import json
 import os
 import pathlib
@@ -11,7 +12,9 @@ import textwrap
 import threading
 import time
 
+import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from launch import cli, train
 from research.metrics import read
@@ -238,6 +241,44 @@ def test_training_resuming_and_evaluating_never_import_tensorflow(tmp_path):
         assert not found, found
     """)
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        (
+            "--config.model.name=cnn",
+            "--config.model.stages=((4,),)",
+            "--config.augmentation.crop=1",
+        ),
+        ("--config.population.seeds=2",),
+    ],
+    ids=["mlp", "cnn", "population"],
+)
+def test_a_second_run_compiles_nothing_new(tmp_path, monkeypatch, overrides):
+    monkeypatch.setenv("HANOK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # those of this process are chosen already
+    seen = collections.Counter()
+
+    def listen(event, **_):
+        seen[event.rpartition("/")[2]] += 1
+
+    jax.monitoring.register_event_listener(listen)
+    try:
+        for name, kind, other in (
+            ("first", "cache_misses", "cache_hits"),
+            ("second", "cache_hits", "cache_misses"),
+        ):
+            seen.clear()
+            jax.clear_caches()
+            compilation_cache.reset_cache()
+            assert run(f"--workdir={tmp_path / name}", *SHORT, *overrides) == cli.SUCCESS
+            assert seen[kind] == seen["compile_requests_use_cache"] > 0 == seen[other]
+    finally:
+        jax.monitoring.unregister_event_listener(listen)
+        monkeypatch.undo()
+        compilation_cache.reset_cache()
 
 
 def test_outside_the_main_thread_a_run_says_that_signals_cannot_stop_it(tmp_path, caplog):
