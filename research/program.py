@@ -112,6 +112,7 @@ def steps_of(
         normalization(dataset),
         dataset.class_weights,
         in_use,
+        functools.partial(experiment.model.from_data, dataset),
     )
 
 

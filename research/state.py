@@ -1,15 +1,19 @@
 """The training state: a pytree that holds all that a run has to remember."""
 
 import math
+import types
+from collections.abc import Mapping
 from typing import Any
 
 import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from research.data.splits import Dataset
 from research.models.network import Network
 from research.optimizers.chain import Chain
+from research.paths import path_name
 
 
 @flax.struct.dataclass
@@ -139,6 +143,7 @@ def init_state(
     input_shape: tuple[int, ...],
     normalization: Normalization,
     with_skips: bool,
+    given: Mapping[str, np.ndarray] = types.MappingProxyType({}),
 ) -> TrainState:
     """Returns the state before the first step; traceable, to be jitted.
 
@@ -149,9 +154,10 @@ def init_state(
       input_shape: that of one input.
       normalization: statistics of the training split.
       with_skips: whether steps that are not finite may be skipped.
+      given: initial values of the parameters, by their paths, that are not drawn.
     """
     variables = network.init(parameter_key(seed), jnp.zeros((1, *input_shape)))
-    params = variables["params"]
+    params = _with_given(given, variables["params"])
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         seed=jnp.asarray(seed, jnp.uint32),
@@ -163,6 +169,15 @@ def init_state(
         first_nonfinite_step=jnp.zeros((), jnp.int32),
         skips=Skips.none() if with_skips else {},
         normalization=normalization,
+    )
+
+
+def _with_given(given: Mapping[str, np.ndarray], params: Any) -> Any:
+    shapes = {path_name(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(params)}
+    if wrong := [path for path in given if shapes.get(path) != given[path].shape]:
+        raise ValueError(f"the network has no parameters {wrong} of the shapes that are given")
+    return jax.tree_util.tree_map_with_path(
+        lambda path, drawn: jnp.asarray(given.get(path_name(path), drawn)), params
     )
 
 

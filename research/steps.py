@@ -4,11 +4,12 @@ The same functions serve one device, a mesh and a compilation for hardware that
 isn't there; only the placement of their arguments differs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from research import batch_axis
@@ -68,6 +69,7 @@ def make_steps(
     normalization: Normalization,
     class_weights: tuple[float, ...] = (),
     in_use: Callable[[Any], Any] = lambda params: params,
+    from_data: Callable[[], Mapping[str, np.ndarray]] = dict,
 ) -> Steps:
     """Builds the functions of an experiment on data of the given shape.
 
@@ -80,6 +82,8 @@ def make_steps(
       class_weights: those of data that is balanced by them.
       in_use: parameters as they are kept -> the same, placed as the model is to
         use them.
+      from_data: () -> the initial parameters that follow from the data, by their
+        paths; called once the inputs are known to fit.
 
     Raises:
       UserError: if the model or an augmentation can't take inputs of this shape, or an
@@ -102,6 +106,7 @@ def make_steps(
             input_shape,
             normalization,
             with_skips=options.apply_if_finite > 0,
+            given=from_data(),
         )
 
     def train_step(state: TrainState, batch: Batch):

@@ -78,6 +78,8 @@ def train(
         plan = timetable(experiment, len(dataset.train))
         kind = kind or Run
         program = kind.make_program(experiment, plan, dataset)
+        given = {path: v.tolist() for path, v in experiment.model.from_data(dataset).items()}
+        processes.check_same("what the model takes from the data", given)
         if experiment.init_from and not processes.decided(files.experiment.exists):
             warm_start.choose(program.state_shapes, experiment, dataset.input_shape)
         processes.decided(lambda: workdir.claim(files, experiment, dataset.fingerprint))

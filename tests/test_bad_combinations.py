@@ -33,6 +33,16 @@ def refusal(capsys, *options):
             "inputs have the shape (2,)",
         ),
         (
+            [*TABLE, "--config.model.name=airbench"],
+            "error: config.model.name: 'airbench' takes images of (height, width, channels), and "
+            "each input of the data has the shape (2,)",
+        ),
+        (
+            ["--config.model.name=airbench", "--config.model.widths=(8,8,8)"],
+            "error: config.model.widths: images of 8×8 pixels are too small: 3 blocks need at "
+            "least 9×9.",
+        ),
+        (
             ["--config.data.balance=smote"],
             "error: config.data.balance: smote makes rows of tables; between the images of "
             "'digits' lies no image. Use 'sampling' or 'weights'",

@@ -11,6 +11,7 @@ from research.data import DATASETS
 from research.data.base import Data, Examples, Source
 from research.data.draws import shuffled
 from research.data.order import Members, balanced_positions, batch_positions
+from research.data.patches import patch_covariance
 from research.data.selection import LEFT_OUT, class_names, relabelled, thinned
 from research.data.tfds_images import UnknownDataSet
 from research.errors import UserError, listing, suggestion
@@ -95,6 +96,13 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """(height, width, channels) of images, (columns,) of tables."""
         return self.train.examples.inputs.shape[1:]
+
+    @functools.cached_property
+    def patch_covariance(self) -> Callable[[int], np.ndarray]:
+        """Size -> covariance of patches of images of train; see `research.data.patches`."""
+        images, indices = self.train.examples.inputs, self.train.indices
+        of_train = functools.partial(patch_covariance, images, indices, self.mean, self.std)
+        return functools.cache(of_train)
 
 
 def open_dataset(data: Data) -> Dataset:

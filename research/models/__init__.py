@@ -4,6 +4,7 @@ Every model that is imported here can be chosen by its name: to add one, write
 a file beside `mlp.py` and import it with one line.
 """
 
+from research.models.airbench import Airbench
 from research.models.base import Model
 from research.models.cnn import Cnn
 from research.models.mlp import Mlp

@@ -7,6 +7,9 @@ from research.records import Record, record, require, require_known
 
 if TYPE_CHECKING:
     import jax
+    import numpy as np
+
+    from research.data.splits import Dataset
 
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
@@ -46,6 +49,22 @@ class Model(Record):
           Logits [batch, K] in `compute_dtype`.
         """
         raise TypeError(f"{type(self).__name__} defines no forward function")
+
+    def from_data(self, dataset: "Dataset") -> "dict[str, np.ndarray]":
+        """Returns the initial parameters that follow from the data, by their paths.
+
+        The others are drawn by their initialisers; for most models these are all.
+
+        Args:
+          dataset: gives statistics of train, of inputs that passed `check_input`.
+            Where programs are built without the data, all of its inputs are zeros.
+
+        Returns:
+          Path, such as "stem/kernel", -> float32 array of the parameter's shape;
+          the same whenever the data is.
+        """
+        del dataset
+        return {}
 
     def check_input(self, input_shape: tuple[int, ...]) -> None:
         """Raises `UserError` if inputs of this shape don't fit.

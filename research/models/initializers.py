@@ -33,6 +33,23 @@ def _standard_normal():
     return normal(1.0)
 
 
+def _dirac():
+    import jax.numpy as jnp
+    from jax.nn.initializers import variance_scaling
+
+    others = variance_scaling(1 / 3, "fan_in", "uniform")
+
+    def draw(key, shape, dtype=jnp.float32, **options):
+        *window, inputs, outputs = shape
+        handed_on = jnp.arange(min(inputs, outputs))
+        # Where the padding of research.models.layers.convolve has the pixel itself.
+        middle = tuple((size - 1) // 2 for size in window)
+        kernel = others(key, shape, dtype, **options).at[..., handed_on].set(0)
+        return kernel.at[(*middle, handed_on, handed_on)].set(1)
+
+    return draw
+
+
 def _zeros():
     from jax.nn.initializers import zeros
 
@@ -50,14 +67,17 @@ INITIALIZERS = {
     "he_uniform": _scaled(2.0, "fan_in", "uniform"),
     "he_gaussian": _scaled(2.0, "fan_in", "normal"),
     "orthogonal": _orthogonal,
+    "dirac": _dirac,
     "standard_normal": _standard_normal,
     "zeros": _zeros,
 }
 """LeCun et al. 1998 (sd √(1/n), which course notes often call Xavier), Glorot &
 Bengio 2010 (Xavier, sd √(2/(inputs + outputs))), He et al. 2015 (sd √(2/n)) and
 Saxe et al. 2014 (orthogonal). The normal ones are truncated at two standard
-deviations, the Gaussian ones are not. A standard deviation of 1 and zeros show
-what the others are for."""
+deviations, the Gaussian ones are not. "dirac" hands the inputs on as the first
+outputs (Zagoruyko & Komodakis 2017, arXiv:1706.00388), and the others are uniform
+of variance 1/(3n). A standard deviation of 1 and zeros show what the others are
+for."""
 
 
 def initializer(name: str, activation: str) -> "Initializer":

@@ -7,7 +7,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from research import batch_axis
 from research.models.activations import ACTIVATIONS
-from research.models.base import Layered, Model
+from research.models.base import Activated, Layered, Model
 from research.models.convolution import conv_general_dilated
 from research.models.initializers import initializer
 from research.models.pooling import avg_pool, max_pool
@@ -68,28 +68,77 @@ def convolution(
       [batch, ⌈height / stride⌉, ⌈width / stride⌉, features] in
       `options.compute_dtype`.
     """
+    x = convolve(
+        options,
+        x,
+        features,
+        kernel_size=kernel_size,
+        stride=stride,
+        use_bias=not options.batch_norm,
+        name=name,
+    )
+    return normalize(options, x, train=train, name=name)
+
+
+def convolve(
+    options: Activated,
+    x: jax.Array,
+    features: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    padded: bool = True,
+    use_bias: bool,
+    name: str,
+) -> jax.Array:
+    """The convolution alone; see `convolution`.
+
+    Without padding the kernel stays within the image, which loses `kernel_size` − 1
+    rows and columns.
+    """
     # With a stride, "SAME" would pad an even image on one side alone.
-    padding = ((kernel_size - 1) // 2, kernel_size // 2)
+    padding = ((kernel_size - 1) // 2, kernel_size // 2) if padded else (0, 0)
     x = nn.Conv(
         features,
         (kernel_size, kernel_size),
         strides=stride,
         padding=(padding, padding),
-        use_bias=not options.batch_norm,
+        use_bias=use_bias,
         kernel_init=initializer(options.initializer, options.activation),
         dtype=jnp.dtype(options.compute_dtype),
         conv_general_dilated=conv_general_dilated,
         name=name,
     )(x)
-    return normalize(options, checkpoint_name(x, KEPT), train=train, name=name)
+    return checkpoint_name(x, KEPT)
 
 
 def normalize(options: Layered, x: jax.Array, *, train: bool, name: str) -> jax.Array:
     """BatchNorm of the layer called `name`, if it is on (arXiv:1502.03167)."""
-    if not options.batch_norm:
-        return x
+    return batch_norm(options, x, train=train, name=name) if options.batch_norm else x
+
+
+def batch_norm(
+    options: Model,
+    x: jax.Array,
+    *,
+    momentum: float = 0.9,
+    use_scale: bool = True,
+    train: bool,
+    name: str,
+) -> jax.Array:
+    """BatchNorm of the layer called `name`.
+
+    Args:
+      options: of the model.
+      x: [batch, …, features].
+      momentum: share of the running statistics that a step keeps.
+      use_scale: whether the output is multiplied by learned factors.
+      train: whether the batch's statistics are used, rather than the running ones.
+      name: name of the layer.
+    """
     norm = nn.BatchNorm(
-        momentum=0.9,
+        momentum=momentum,
+        use_scale=use_scale,
         dtype=jnp.dtype(options.compute_dtype),
         axis_name=batch_axis.name(),
         name=f"{name}_norm",
@@ -97,7 +146,7 @@ def normalize(options: Layered, x: jax.Array, *, train: bool, name: str) -> jax.
     return norm(x, use_running_average=not train)
 
 
-def activate(options: Layered, x: jax.Array, *, name: str) -> jax.Array:
+def activate(options: Activated, x: jax.Array, *, name: str) -> jax.Array:
     """The activation of the layer called `name`."""
     activation = ACTIVATIONS[options.activation]
     if activation.learned:
@@ -115,10 +164,11 @@ def dropout(x: jax.Array, rate: float, *, train: bool) -> jax.Array:
     return Dropout(rate)(x) if is_on(rate) and train else x
 
 
-def logits(options: Model, x: jax.Array, num_classes: int) -> jax.Array:
+def logits(options: Model, x: jax.Array, num_classes: int, *, use_bias: bool = True) -> jax.Array:
     """The linear layer of a classifier: [batch, inputs] -> [batch, num_classes]."""
     return nn.Dense(
         num_classes,
+        use_bias=use_bias,
         kernel_init=initializer("auto", "identity"),
         dtype=jnp.dtype(options.compute_dtype),
         name="logits",

@@ -26,7 +26,7 @@ def draw(name, shape, activation="relu", seed=0):
 
 
 def test_every_initializer_is_specified_here():
-    assert set(INITIALIZERS) == {*SCALED, "orthogonal", "standard_normal", "zeros"}
+    assert set(INITIALIZERS) == {*SCALED, "orthogonal", "dirac", "standard_normal", "zeros"}
 
 
 @pytest.mark.parametrize(("shape", "fan_in", "fan_out"), SHAPES, ids=["dense", "convolution"])
@@ -59,6 +59,29 @@ def test_orthogonal_weights_are_orthogonal(shape):
     smaller = min(weights.shape)
     product = weights.T @ weights if weights.shape[0] >= weights.shape[1] else weights @ weights.T
     np.testing.assert_allclose(product, np.eye(smaller), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "inputs", "outputs"), [(3, 4, 9), (2, 4, 9), (1, 9, 4), (0, 4, 9)]
+)
+def test_dirac_weights_hand_the_inputs_on_as_the_first_outputs(size, inputs, outputs):
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, inputs)).astype(np.float32)
+    if size:
+        weights = draw("dirac", (size, size, inputs, outputs))
+        padding = ((size - 1) // 2, size // 2)  # as research.models.layers has it
+        found = jax.lax.conv_general_dilated(
+            x, weights, (1, 1), (padding, padding), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    else:
+        found = x @ draw("dirac", (inputs, outputs))
+    handed_on = min(inputs, outputs)
+    np.testing.assert_array_equal(found[..., :handed_on], x[..., :handed_on])
+
+
+def test_other_outputs_of_dirac_weights_are_uniform_and_of_a_third_of_the_inverse_fan_in():
+    others = draw("dirac", (3, 3, 40, 400))[..., 40:]
+    assert np.abs(others).max() <= 360**-0.5 * (1 + 1e-6)
+    assert others.var() == pytest.approx(1 / (3 * 360), rel=0.02)
 
 
 def test_bad_initial_weights_are_bad_as_they_say():
