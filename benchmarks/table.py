@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import pathlib
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -112,5 +113,5 @@ def draw(tables: Sequence[Table], path: pathlib.Path, columns: int = 3) -> None:
         axes.barh(list(sound), medians, xerr=spread, color=colors)
         axes.invert_yaxis()
         axes.set_xlabel(table.unit)
-        axes.set_title(table.title, fontsize=9)
+        axes.set_title(textwrap.fill(table.title, 44), fontsize=9)
     figure.savefig(path, dpi=120)
