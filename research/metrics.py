@@ -34,54 +34,82 @@ class MetricsLog:
         with errors_of_disk("metrics", workdir.root):
             rewrite(workdir.metrics, kept)
             self._file = workdir.metrics.open("a")
-        self._events = None
         # Event files can't be cut, but they can be made anew.
         shutil.rmtree(workdir.events, ignore_errors=True)
-        if tensorboard:
-            from tensorboardX.event_file_writer import EventsWriter
-
-            with errors_of_disk("event files", workdir.root):
-                workdir.events.mkdir()
-                self._events = EventsWriter(str(workdir.events / "events"))
-            for line in kept:
-                self._mirror(line)
+        self._events = EventFile(workdir) if tensorboard else None
+        for line in kept if tensorboard else ():
+            self._events.write(line)
 
     def write(self, line: Line) -> None:
         """Appends a line."""
         with errors_of_disk("metrics", self._workdir.root):
             self._file.write(_encode(line))
-        self._mirror(line)
+        if self._events:
+            self._events.write(line)
 
     def flush(self) -> None:
         """Returns once all lines are on the disk (in the bucket), come what may."""
         with errors_of_disk("metrics", self._workdir.root):
             self._file.flush()
             os.fsync(self._file.fileno())
-        if self._events is not None:
-            with errors_of_disk("event files", self._workdir.root):
-                self._events.flush()
+        if self._events:
+            self._events.flush()
         self._workdir.push()
 
     def close(self) -> None:
         """Writes out everything and closes the files."""
         self.flush()
         self._file.close()
-        if self._events is not None:
+        if self._events:
             self._events.close()
 
-    def _mirror(self, line: Line) -> None:
-        if self._events is None:
-            return
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.summary import scalar
 
-        event = Event(step=line["step"], wall_time=time.time())
-        run = f"replica_{line['replica']}/" if "replica" in line else ""
-        for name, value in line.items():
-            if name not in ("step", "split", "epoch", "replica"):
-                event.summary.MergeFrom(scalar(f"{run}{line['split']}/{name}", value))
+class EventFile:
+    """The event file of TensorBoard; lines reach it when it is flushed.
+
+    Not before: to import what writes it takes seconds where PyTorch is installed,
+    for which no first step is to wait.
+    """
+
+    def __init__(self, workdir: Workdir):
+        """Writes nothing yet."""
+        self._workdir = workdir
+        self._waiting: list[tuple[float, Line]] = []
+        self._writer = None
+
+    def write(self, line: Line) -> None:
+        """Appends a line, with the time."""
+        self._waiting.append((time.time(), line))
+
+    def flush(self) -> None:
+        """Returns once all lines are on the disk."""
+        from tensorboardX.event_file_writer import EventsWriter
+
         with errors_of_disk("event files", self._workdir.root):
-            self._events.write_event(event)
+            if self._writer is None:
+                self._workdir.events.mkdir()
+                self._writer = EventsWriter(str(self._workdir.events / "events"))
+            for wall_time, line in self._waiting:
+                self._writer.write_event(_event(wall_time, line))
+            self._writer.flush()
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._writer:
+            self._writer.close()
+
+
+def _event(wall_time: float, line: Line):
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.summary import scalar
+
+    event = Event(step=line["step"], wall_time=wall_time)
+    run = f"replica_{line['replica']}/" if "replica" in line else ""
+    for name, value in line.items():
+        if name not in ("step", "split", "epoch", "replica"):
+            event.summary.MergeFrom(scalar(f"{run}{line['split']}/{name}", value))
+    return event
 
 
 class NoLog:

@@ -28,8 +28,8 @@ def patch_covariance(
 ) -> np.ndarray:
     """Returns the covariance of the pixels of normalised patches, float64 [d, d].
 
-    d = size² · channels. Of large images fewer are looked at: the first ones, up to
-    `MOST_PATCHES`.
+    d = size² · channels. Not all images are looked at, and of large ones fewer: so many,
+    evenly spread, that there are `MOST_PATCHES`.
 
     Args:
       images: uint8 [n, height, width, channels], in memory or memory-mapped.
@@ -38,7 +38,9 @@ def patch_covariance(
       size: height and width of a patch.
     """
     _, height, width, channels = images.shape
-    chosen = indices[: max(1, MOST_PATCHES // ((height - size + 1) * (width - size + 1)))]
+    most = max(1, MOST_PATCHES // ((height - size + 1) * (width - size + 1)))
+    # From beginning to end: images may be sorted by class.
+    chosen = indices[:: max(1, len(indices) // most)][:most]
     count, total = 0, np.zeros(size**2 * channels)
     products = np.zeros((size**2 * channels,) * 2)
     for start in range(0, len(chosen), _IMAGES_AT_ONCE):
