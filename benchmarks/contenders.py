@@ -1,47 +1,80 @@
-"""Who does the work: each is a function of it that returns how steps are made.
+"""Who trains: each prepares itself for a work and returns how it makes training steps."""
 
-A contender imports what it needs, prepares itself, warms up, and returns a
-function: number of steps -> None, which comes back when they are made.
-"""
-
+import functools
 import io
 import itertools
-import pathlib
-import tempfile
+import os
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import Units, scratch
+from benchmarks.torch_model import Layers
 from benchmarks.work import Work, arrays
+from research.console import Console
 from research.data.splits import Split
 
-Steps = Callable[[int], None]
+
+class Stopwatch(Console):
+    """Shows nothing; measures from the first step of a run to the end of its training."""
+
+    def __init__(self):
+        super().__init__(io.StringIO())
+        self.seconds = 0.0
+
+    def start(self, total_steps: int, first_step: int) -> None:
+        self._begun = time.perf_counter()
+
+    def stop(self) -> None:
+        self.seconds = time.perf_counter() - self._begun
 
 
-def hanok(work: Work) -> Steps:
-    """The training loop as users run it: metrics, progress, a checkpoint every epoch."""
-    from research.console import Console
-    from research.program import enable_compilation_cache
-    from research.training import train
+class Hanok:
+    """The training loop as users run it: metrics, event files, progress, checkpoints."""
 
-    enable_compilation_cache()
-    dataset = work.dataset()
-    every = len(dataset.train) // work.experiment().global_batch_size
-    numbers = itertools.count()
-    folder = tempfile.TemporaryDirectory()
+    def __init__(
+        self, work: Work, *overrides: str, all_cores: bool = False, saves_epochs: bool = False
+    ):
+        """Prepares itself.
 
-    def steps(count: int) -> None:
-        chosen = work.experiment(
-            f"--config.steps={count}",
-            f"--config.checkpoint.every_steps={max(every, 250)}",
-        )
-        path = pathlib.Path(folder.name) / str(next(numbers))
-        train(chosen, str(path), Console(io.StringIO()))
+        Args:
+          work: what to train.
+          overrides: more of them.
+          all_cores: whether each core of a CPU is a device.
+          saves_epochs: whether a checkpoint is saved after each epoch.
+        """
+        import jax
 
-    return steps
+        from research.program import enable_compilation_cache
+
+        if all_cores:
+            jax.config.update("jax_num_cpu_devices", os.cpu_count())
+        enable_compilation_cache()
+        if saves_epochs:
+            steps = len(work.dataset().train) // work.experiment().global_batch_size
+            overrides = (*overrides, f"--config.checkpoint.every_steps={steps}")
+        self._work, self._overrides = work, overrides
+        self._workdirs = map("{}/{}".format, itertools.repeat(scratch()), itertools.count())
+
+    def train(self, steps: int) -> tuple[float, dict[str, Any]]:
+        """Returns the seconds from the first step to the last, and the run's summary."""
+        from research.population.run import PopulationRun
+        from research.training import Run, train
+
+        experiment = self._work.experiment(*self._overrides, f"--config.steps={steps}")
+        kind = PopulationRun if experiment.population.size > 1 else Run
+        watch = Stopwatch()
+        outcome = train(experiment, next(self._workdirs), watch, kind=kind)
+        return watch.seconds, outcome.summary
+
+    def __call__(self, steps: int) -> float:
+        """Makes steps; returns the seconds that they took."""
+        return self.train(steps)[0]
 
 
-def bare_scan(work: Work) -> Steps:
+def bare_scan(work: Work) -> Units:
     """JAX and optax alone: a jitted scan of gather, normalise, gradient and Adam."""
     import jax
     import jax.numpy as jnp
@@ -94,7 +127,7 @@ def _positions(train: Split, size: int) -> Iterator[np.ndarray]:
         yield train.train_positions(size, 0, step, CHUNK).reshape(CHUNK, size)
 
 
-def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> Steps:
+def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> Units:
     """PyTorch with the data as tensors in memory, gathered by a permutation."""
     import torch
     from torch import nn
@@ -103,17 +136,8 @@ def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> St
     images, labels = arrays(dataset)
     images, labels = torch.from_numpy(images.copy()), torch.from_numpy(labels).long()
     mean, std = float(dataset.mean[0]), float(dataset.std[0])
-    layers, features = [], images.shape[-1]
-    for channels in work.channels:
-        layers += [nn.Conv2d(features, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        features = channels
-    side = images.shape[1] >> len(work.channels)
-    features *= side * side
-    layers.append(nn.Flatten())
-    for width in work.widths:
-        layers += [nn.Linear(features, width), nn.ReLU()]
-        features = width
-    model = nn.Sequential(*layers, nn.Linear(features, len(dataset.class_names)))
+    layers = Layers.of(work.experiment())
+    model = layers.module(dataset.input_shape, len(dataset.class_names))
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     model = model.to(memory_format=memory_format)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, foreach=True)
@@ -128,7 +152,7 @@ def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> St
 
     def steps(count: int) -> None:
         for _ in range(max(1, count // CHUNK)):
-            for chosen in torch.from_numpy(next(positions)):
+            for chosen in torch.tensor(next(positions)):
                 optimizer.zero_grad(set_to_none=True)
                 loss_of(images[chosen], labels[chosen]).backward()
                 optimizer.step()
@@ -136,29 +160,27 @@ def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> St
     return steps
 
 
-def keras(work: Work) -> Steps:
+def keras(work: Work) -> Units:
     """Keras on JAX: `fit` on arrays in memory, compiled, many steps an execution."""
-    import os
-
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
 
     dataset = work.dataset()
     images, labels = arrays(dataset)
     inputs = ((images - dataset.mean) / dataset.std).astype(np.float32)
-    layers = []
-    for channels in work.channels:
+    plan, layers = Layers.of(work.experiment()), []
+    for channels in plan.channels:
         layers += [
             keras.layers.Conv2D(channels, 3, padding="same", activation="relu"),
             keras.layers.MaxPooling2D(2),
         ]
     layers.append(keras.layers.Flatten())
-    layers += [keras.layers.Dense(width, "relu") for width in work.widths]
+    layers += [keras.layers.Dense(width, "relu") for width in plan.widths]
     model = keras.Sequential([*layers, keras.layers.Dense(len(dataset.class_names))])
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        steps_per_execution=CHUNK if not work.channels else 1,  # a loop makes its gradients slow
+        steps_per_execution=CHUNK if not plan.channels else 1,  # a loop makes its gradients slow
     )
     size = work.experiment().global_batch_size
 
@@ -171,12 +193,22 @@ def keras(work: Work) -> Steps:
     return steps
 
 
-CONTENDERS: dict[str, Callable[[Work], Steps]] = {
-    "hanok": hanok,
-    "bare jax scan": bare_scan,
-    "torch": torch,
-    "torch.compile": lambda work: torch(work, compiled=True),
-    "torch channels_last": lambda work: torch(work, channels_last=True),
-    "torch.compile channels_last": lambda work: torch(work, compiled=True, channels_last=True),
-    "keras": keras,
-}
+def contenders(work: Work) -> dict[str, Callable[[], Units]]:
+    """Returns who can train a work, by name."""
+    found = {
+        "hanok": functools.partial(Hanok, work),
+        "hanok, a device a core": functools.partial(
+            Hanok, work, "--config.mesh.mode=pmap", all_cores=True
+        ),
+        "bare jax scan": functools.partial(bare_scan, work),
+        "torch": functools.partial(torch, work),
+        "torch.compile": functools.partial(torch, work, compiled=True),
+    }
+    if Layers.of(work.experiment()).channels:
+        found |= {
+            "torch channels_last": functools.partial(torch, work, channels_last=True),
+            "torch.compile channels_last": functools.partial(
+                torch, work, compiled=True, channels_last=True
+            ),
+        }
+    return {**found, "keras": functools.partial(keras, work)}

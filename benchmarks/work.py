@@ -27,18 +27,18 @@ class Work:
     Attributes:
       title: says what it is.
       overrides: make the experiment of it.
-      widths: hidden layers after the convolutions, if there are any.
-      channels: of 3×3 convolutions, each followed by ReLU and 2×2 max pooling.
     """
 
     title: str
     overrides: tuple[str, ...]
-    widths: tuple[int, ...]
-    channels: tuple[int, ...] = ()
+
+    def flags(self, *more: str) -> list[str]:
+        """Returns the experiment as flags, with more overrides."""
+        return [*COMMON, *self.overrides, *more]
 
     def experiment(self, *more: str) -> Experiment:
         """Returns the experiment, with more overrides."""
-        return make_experiment(DEFAULT_CONFIG, [*COMMON, *self.overrides, *more])
+        return make_experiment(DEFAULT_CONFIG, self.flags(*more))
 
     def dataset(self) -> Dataset:
         """Returns its data."""
@@ -49,7 +49,6 @@ WORKS = {
     "tiny": Work(
         "MLP 64-64-64-10, batch 64",
         ("--config.model.widths=(64,64)", "--config.global_batch_size=64"),
-        (64, 64),
     ),
     "mlp": Work(
         "MLP 784-512-512-10, batch 128",
@@ -58,7 +57,6 @@ WORKS = {
             "--config.model.widths=(512,512)",
             "--config.global_batch_size=128",
         ),
-        (512, 512),
     ),
     "cnn": Work(
         "CNN 32-64 3×3, dense 256, 28×28, batch 128",
@@ -69,8 +67,6 @@ WORKS = {
             "--config.model.widths=(256,)",
             "--config.global_batch_size=128",
         ),
-        (256,),
-        (32, 64),
     ),
 }
 

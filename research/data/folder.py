@@ -62,16 +62,20 @@ class ImageFolder(Data):
         self, files: list[tuple[pathlib.Path, int]], shape: tuple[int, int, int]
     ) -> "Examples":
         from research.data.arrays import cached
-        from research.data.images import BadImages, UnreadableImage, decode
+        from research.data.images import BadImages, UnreadableImage, decode, in_order
 
         bad = BadImages(self.skip_bad)
 
+        def read(file: tuple[pathlib.Path, int]):
+            try:
+                return decode(file[0], shape[2], self.image_size)
+            except UnreadableImage as error:
+                return error
+
         def decoded():
-            for path, label in files:
-                try:
-                    image = decode(path, shape[2], self.image_size)
-                except UnreadableImage as error:
-                    bad.add(str(path), error)
+            for (path, label), image in zip(files, in_order(read, files), strict=True):
+                if isinstance(image, UnreadableImage):
+                    bad.add(str(path), image)
                     continue
                 if image.shape != shape:
                     raise UserError(

@@ -5,6 +5,7 @@ prepared in the ArrayRecord format, which `python -m launch.prepare_data` does.
 """
 
 import functools
+import itertools
 import os
 import pathlib
 import re
@@ -16,7 +17,10 @@ from research.errors import UserError, first_line, listing, suggestion
 from research.records import record
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from research.data.base import Examples
+    from research.data.images import UnreadableImage
 
 RECORDS_PER_READ = 256
 
@@ -101,27 +105,29 @@ class TfdsImages(Data):
         import tensorflow_datasets as tfds
 
         from research.data.arrays import cached
-        from research.data.images import BadImages, UnreadableImage, decode
+        from research.data.images import BadImages, UnreadableImage, in_order
         from research.data.untrusted import check_inside
 
         bad = BadImages(self.skip_bad)
         info = builder.info.splits[split]
+        decode = functools.partial(self._decode, image_key, label_key, shape[2])
 
         def decoded():
-            records = builder.as_data_source(
-                split, decoders={image_key: tfds.decode.SkipDecoding()}
-            )
-            for start in range(0, len(records), RECORDS_PER_READ):
+            # As they are stored: TFDS would take longer to parse them than we to decode.
+            raw = tfds.decode.DeserializeMethod.RAW_BYTES
+            records = builder.as_data_source(split, deserialize_method=raw)
+
+            def read(start: int) -> list[tuple["np.ndarray | UnreadableImage", int]]:
                 chunk = range(start, min(start + RECORDS_PER_READ, len(records)))
-                for index, example in zip(chunk, records.__getitems__(chunk), strict=True):
-                    if example[image_key] is None:
-                        raise ValueError(f"it ends after {index} of {len(records)} examples")
-                    try:
-                        image = decode(example[image_key], shape[2], self.image_size)
-                    except UnreadableImage as error:
-                        bad.add(f"{split} example {index}", error)
-                        continue
-                    yield image, int(example[label_key])
+                return list(map(decode, chunk, records.__getitems__(chunk)))
+
+            starts = range(0, len(records), RECORDS_PER_READ)
+            examples = itertools.chain.from_iterable(in_order(read, starts))
+            for index, (image, label) in enumerate(examples):
+                if isinstance(image, UnreadableImage):
+                    bad.add(f"{split} example {index}", image)
+                else:
+                    yield image, label
             bad.report(len(records))
 
         try:
@@ -145,6 +151,24 @@ class TfdsImages(Data):
                 "If files are damaged, remove that folder and prepare them again:\n"
                 f"  {_prepare_command(self.name, self.data_dir)}"
             ) from error
+
+    def _decode(
+        self, image_key: str, label_key: str, channels: int, index: int, record: bytes
+    ) -> tuple["np.ndarray | UnreadableImage", int]:
+        """Returns the image of a record, or why it is unreadable, and its label."""
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        from research.data.images import UnreadableImage, decode
+
+        features = tf_example_pb2.Example.FromString(record).features.feature
+        label = features[label_key].int64_list.value
+        image = features[image_key].bytes_list.value
+        if not image or not label:
+            raise ValueError(f"example {index} is empty; does the file end before it?")
+        try:
+            return decode(image[0], channels, self.image_size), label[0]
+        except UnreadableImage as error:
+            return error, label[0]
 
     def validate(self, path):
         super().validate(path)

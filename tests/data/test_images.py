@@ -2,14 +2,17 @@
 
 import io
 import logging
+import os
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from research.data.images import BadImages, UnreadableImage, decode, probe
+from research.data.images import BadImages, UnreadableImage, decode, in_order, probe
 from research.errors import UserError
 from tests.data.sources import encoded
 
@@ -28,6 +31,20 @@ def saved(image, file_format="png", **options):
 def test_pixels_of_lossless_formats_are_exact(file_format):
     np.testing.assert_array_equal(decode(encoded(COLOURED, file_format), 3, ()), COLOURED)
     np.testing.assert_array_equal(decode(encoded(GREY, file_format), 1, ())[..., 0], GREY)
+
+
+@given(
+    pixels=hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(4))),
+    mode=st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA"]),
+    channels=st.sampled_from([1, 3]),
+    transparent=st.booleans(),
+)
+def test_png_of_any_kind_is_what_pillow_makes_of_it(pixels, mode, channels, transparent):
+    image = Image.fromarray(pixels).convert(mode)
+    colour = {"transparency": (1, 2, 3) if mode == "RGB" else 1}
+    file = saved(image, **colour if transparent and mode in ("L", "P", "RGB") else {})
+    expected = np.asarray(Image.open(io.BytesIO(file)).convert("L" if channels == 1 else "RGB"))
+    np.testing.assert_array_equal(decode(file, channels, ()).squeeze(), expected.squeeze())
 
 
 def test_jpeg_is_close():
@@ -132,6 +149,25 @@ def test_damaged_image_raises_no_other_error(data, file_format):
         except UnreadableImage:
             return
     assert array.shape == (6, 10, 3)
+
+
+# Many at once
+
+
+def test_results_keep_their_order_however_long_each_takes():
+    def wait(item):
+        time.sleep(0.02 * (item % 3 == 0))
+        return item
+
+    assert list(in_order(wait, range(20))) == list(range(20))
+
+
+def test_no_more_is_read_ahead_than_two_results_a_core():
+    begun = []
+    results = in_order(begun.append, range(10_000))
+    next(results)
+    assert len(begun) <= 2 * os.cpu_count() + 1
+    results.close()
 
 
 # Bad images

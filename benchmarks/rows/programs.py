@@ -1,0 +1,32 @@
+"""The commands of programs that are timed from their start."""
+
+import json
+
+from benchmarks.harness import scratch
+from benchmarks.torch_model import Layers
+from benchmarks.torch_program import export
+from research.data.splits import open_dataset
+from research.experiment import Experiment
+
+
+def torch_command(experiment: Experiment, channels_last: bool = False) -> list[str]:
+    """Returns the arguments of Python with which PyTorch trains an experiment.
+
+    The data is written to a folder that is there as long as this process is.
+    """
+    import torch  # noqa: F401  (whoever has none hears it now)
+
+    folder = scratch()
+    dataset = open_dataset(experiment.data)
+    export(dataset, folder)
+    options = {
+        "layers": Layers.of(experiment)._asdict(),
+        "classes": len(dataset.class_names),
+        "batch": experiment.global_batch_size,
+        "learning_rate": experiment.optimizer.learning_rate,
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+        "epochs": 30,
+        "channels_last": channels_last,
+    }
+    return ["-m", "benchmarks.torch_program", str(folder), json.dumps(options)]
