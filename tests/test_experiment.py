@@ -174,7 +174,7 @@ RULES = [
     (
         mlp(initializer="he_norm"),
         "model.initializer: unknown name 'he_norm'. Did you mean 'he_normal'?\n"
-        "Known names: auto, glorot_gaussian, glorot_normal, glorot_uniform, he_gaussian, "
+        "Known names: auto, dirac, glorot_gaussian, glorot_normal, glorot_uniform, he_gaussian, "
         "he_normal, he_uniform, lecun_gaussian, lecun_normal, lecun_uniform, orthogonal, "
         "standard_normal, zeros",
     ),

@@ -1,6 +1,5 @@
 """The network of airbench94: CIFAR-10 to 94% in seconds."""
 
-from research.errors import UserError
 from research.models import base
 from research.records import record, require
 
@@ -66,14 +65,13 @@ class Airbench(base.Activated):
 
     def check_input(self, input_shape):
         base.check_is_image(input_shape, self.name)
-        smallest = 2 ** len(self.widths) + PATCH - 1
-        height, width, _ = input_shape
-        if min(height, width) < smallest:
-            raise UserError(
-                f"config.model.widths: images of {height}×{width} pixels are too small: "
-                f"{len(self.widths)} blocks need at least {smallest}×{smallest}. Use fewer "
-                "blocks or a larger config.data.image_size"
-            )
+        base.check_has_pixels(
+            input_shape,
+            2 ** len(self.widths) + PATCH - 1,
+            "config.model.widths",
+            f"{len(self.widths)} blocks",
+            "fewer blocks",
+        )
 
     def validate(self, path):
         super().validate(path)

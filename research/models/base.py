@@ -118,6 +118,27 @@ def check_is_image(input_shape: tuple[int, ...], model: str) -> None:
     )
 
 
+def check_has_pixels(
+    input_shape: tuple[int, int, int], smallest: int, path: str, what: str, remedy: str
+) -> None:
+    """Raises `UserError` unless images have at least `smallest` rows and columns.
+
+    Args:
+      input_shape: (height, width, channels).
+      smallest: how many are needed.
+      path: the option that needs them.
+      what: needs them, for the message.
+      remedy: what else can be used.
+    """
+    height, width, _ = input_shape
+    require(
+        min(height, width) >= smallest,
+        path,
+        f"images of {height}×{width} pixels are too small: {what} need at least "
+        f"{smallest}×{smallest}. Use {remedy} or a larger config.data.image_size",
+    )
+
+
 def check_rate(rate: float, path: str) -> None:
     """Raises `UserError` unless `rate` is a probability of dropping, in [0, 1)."""
     require(0 <= rate < 1, path, f"must lie in [0, 1), not {rate}")

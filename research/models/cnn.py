@@ -1,6 +1,5 @@
 """The plain convolutional network."""
 
-from research.errors import UserError
 from research.models import base
 from research.records import record, require, require_known
 
@@ -62,15 +61,13 @@ class Cnn(base.Layered):
 
     def check_input(self, input_shape):
         base.check_is_image(input_shape, self.name)
-        shrink = self.pool_size ** len(self.stages)
-        height, width, _ = input_shape
-        if min(height, width) < shrink:
-            raise UserError(
-                f"config.model.stages: images of {height}×{width} pixels are too small: "
-                f"{len(self.stages)} stages with pooling by {self.pool_size} need at least "
-                f"{shrink}×{shrink}. Use fewer stages, a smaller config.model.pool_size or "
-                "a larger config.data.image_size"
-            )
+        base.check_has_pixels(
+            input_shape,
+            self.pool_size ** len(self.stages),
+            "config.model.stages",
+            f"{len(self.stages)} stages with pooling by {self.pool_size}",
+            "fewer stages, a smaller config.model.pool_size",
+        )
 
     def validate(self, path):
         super().validate(path)
