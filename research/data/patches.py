@@ -40,7 +40,7 @@ def patch_covariance(
     _, height, width, channels = images.shape
     most = max(1, MOST_PATCHES // ((height - size + 1) * (width - size + 1)))
     # From beginning to end: images may be sorted by class.
-    chosen = indices[:: max(1, len(indices) // most)][:most]
+    chosen = indices[np.arange(min(most, len(indices))) * len(indices) // min(most, len(indices))]
     count, total = 0, np.zeros(size**2 * channels)
     products = np.zeros((size**2 * channels,) * 2)
     for start in range(0, len(chosen), _IMAGES_AT_ONCE):
