@@ -20,8 +20,14 @@ hypothesis.settings.load_profile("hanok")
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_directory(tmp_path_factory):
-    """Keeps the user's cache out of the tests."""
-    os.environ["HANOK_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    """Keeps the user's cache out of the tests, which share one: what one compiles serves all."""
+    from research.program import enable_compilation_cache
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["HANOK_CACHE_DIR"] = str(folder / "cache")
+    enable_compilation_cache()
 
 
 @pytest.fixture(scope="session")

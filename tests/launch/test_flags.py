@@ -125,7 +125,7 @@ def test_booleans_are_switched_by_name_alone():
         ("--config.model.batch_norm=maybe", "takes true or false, not 'maybe'"),
         ("--config.model.widths=a", "takes a whole number, not 'a'"),
         ("--config.seed", "--config.seed takes a whole number; give it as --config.seed=value"),
-        ("--config.model.name=mpl", "Did you mean 'mlp'?\nKnown names: cnn, mlp, per"),
+        ("--config.model.name=mpl", "Did you mean 'mlp'?\nKnown names: airbench, cnn, mlp, per"),
         ("--config.optimizer.name=adan", "Did you mean 'adam'?\nKnown names: adabelief, adabo"),
         ("--config.optimizer.schedule.name=cosine", "Did you mean 'warmup_cosine'?"),
         ("--config.optimizer.learning_rate=0", "must be positive, not 0.0"),
