@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,17 +18,31 @@ REPOSITORY = pathlib.Path(research.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What `tests.placements` finds, in a process with eight devices."""
-    folder = tmp_path_factory.mktemp("placements")
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
-    subprocess.run(
-        [sys.executable, "-m", "tests.placements", str(folder), str(folder / "result.json")],
-        cwd=REPOSITORY,
-        env=environment,
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    return json.loads((folder / "result.json").read_text())
+    """What `tests.placements` finds, in a process with eight devices; one for all workers."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "placements"
+    result = folder / "result.json"
+    try:
+        folder.mkdir()
+    except FileExistsError:  # another worker is at it
+        deadline = time.monotonic() + 900
+        while not result.exists() and time.monotonic() < deadline:
+            time.sleep(0.5)
+    else:
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
+        ended = subprocess.run(
+            [sys.executable, "-m", "tests.placements", str(folder), str(folder / "written.json")],
+            cwd=REPOSITORY,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if ended.returncode:
+            (folder / "written.json").write_text(json.dumps({"failed": ended.stderr[-3000:]}))
+        os.replace(folder / "written.json", result)
+    values = json.loads(result.read_text())
+    assert "failed" not in values, values["failed"]
+    return values
 
 
 @pytest.mark.parametrize("model", MODELS)
