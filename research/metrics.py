@@ -37,8 +37,9 @@ class MetricsLog:
         # Event files can't be cut, but they can be made anew.
         shutil.rmtree(workdir.events, ignore_errors=True)
         self._events = EventFile(workdir) if tensorboard else None
-        for line in kept if tensorboard else ():
-            self._events.write(line)
+        if self._events:
+            for line in kept:
+                self._events.write(line)
 
     def write(self, line: Line) -> None:
         """Appends a line."""

@@ -18,6 +18,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from launch import cli, train
 from research.metrics import read
+from research.program import enable_compilation_cache
 
 SECRET = "kTq7-none-shall-see-me"
 SHORT = [
@@ -279,6 +280,7 @@ def test_a_second_run_compiles_nothing_new(tmp_path, monkeypatch, overrides):
         jax.monitoring.unregister_event_listener(listen)
         monkeypatch.undo()
         compilation_cache.reset_cache()
+        enable_compilation_cache()  # that of all tests again
 
 
 def test_outside_the_main_thread_a_run_says_that_signals_cannot_stop_it(tmp_path, caplog):
