@@ -83,7 +83,7 @@ def bare_scan(work: Work) -> Units:
     from research.models.network import network
 
     chosen, dataset = work.experiment(), work.dataset()
-    images, labels = arrays(dataset)
+    images, labels = arrays(dataset.train)
     net = network(chosen.model, len(dataset.class_names))
     images, labels = images.reshape(len(images), -1), jnp.asarray(labels)
     shape, images = dataset.input_shape, jnp.asarray(images)
@@ -133,7 +133,7 @@ def torch(work: Work, compiled: bool = False, channels_last: bool = False) -> Un
     from torch import nn
 
     dataset = work.dataset()
-    images, labels = arrays(dataset)
+    images, labels = arrays(dataset.train)
     images, labels = torch.from_numpy(images.copy()), torch.from_numpy(labels).long()
     mean, std = float(dataset.mean[0]), float(dataset.std[0])
     layers = Layers.of(work.experiment())
@@ -166,7 +166,7 @@ def keras(work: Work) -> Units:
     import keras
 
     dataset = work.dataset()
-    images, labels = arrays(dataset)
+    images, labels = arrays(dataset.train)
     inputs = ((images - dataset.mean) / dataset.std).astype(np.float32)
     plan, layers = Layers.of(work.experiment()), []
     for channels in plan.channels:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from research.experiment import Experiment
-
 if TYPE_CHECKING:
     from torch import nn
+
+    from research.experiment import Experiment
 
 
 class Layers(NamedTuple):
@@ -26,7 +26,7 @@ class Layers(NamedTuple):
     stage_dropout_rate: float
 
     @classmethod
-    def of(cls, experiment: Experiment) -> "Layers":
+    def of(cls, experiment: "Experiment") -> "Layers":
         """Returns those of an experiment whose model is an MLP or a CNN."""
         model = experiment.model
         return cls(

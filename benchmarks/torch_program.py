@@ -14,19 +14,11 @@ import sys
 import numpy as np
 
 
-def export(dataset, folder: pathlib.Path) -> None:
-    """Writes the arrays that the program reads."""
-    for name, split in (("train", dataset.train), ("validation", dataset.validation)):
-        rows = split.gather(np.arange(len(split)))
-        np.save(folder / f"{name}_images.npy", rows["input"])
-        np.save(folder / f"{name}_labels.npy", rows["label"])
-
-
 def main(folder: pathlib.Path, options: dict) -> None:
     """Trains.
 
     Args:
-      folder: see `export`.
+      folder: see `benchmarks.rows.programs`.
       options: "layers", the fields of `Layers`; "classes"; "batch"; "learning_rate";
         "mean" and "std" of the images; "epochs", the most; "channels_last".
     """

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from launch.flags import DEFAULT_CONFIG, make_experiment
-from research.data.splits import Dataset, open_dataset
+from research.data.splits import Dataset, Split, open_dataset
 from research.experiment import Experiment
 
 COMMON = (
@@ -71,7 +71,7 @@ WORKS = {
 }
 
 
-def arrays(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the training split, uint8 [n, height, width, channels] and int32 [n]."""
-    rows = dataset.train.gather(np.arange(len(dataset.train)))
+def arrays(split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the examples of a split, uint8 [n, height, width, channels] and int32 [n]."""
+    rows = split.gather(np.arange(len(split)))
     return rows["input"], rows["label"]

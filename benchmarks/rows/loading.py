@@ -78,7 +78,7 @@ def torch(workers: int) -> Units:
     import torch
     from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-    images, labels = arrays(WORK.dataset())
+    images, labels = arrays(WORK.dataset().train)
     examples = TensorDataset(torch.from_numpy(images.copy()), torch.from_numpy(labels.copy()))
     loader = DataLoader(
         examples,
@@ -94,7 +94,7 @@ def tf_data() -> Units:
     """Slices of tensors, shuffled whole, fetched ahead."""
     import tensorflow as tf
 
-    images, labels = arrays(WORK.dataset())
+    images, labels = arrays(WORK.dataset().train)
     batches = (
         tf.data.Dataset.from_tensor_slices((images, labels))
         .shuffle(len(images))

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
+
 from benchmarks.harness import scratch
 from benchmarks.torch_model import Layers
-from benchmarks.torch_program import export
+from benchmarks.work import arrays
 from research.data.splits import open_dataset
 from research.experiment import Experiment
 
@@ -18,7 +20,10 @@ def torch_command(experiment: Experiment, channels_last: bool = False) -> list[s
 
     folder = scratch()
     dataset = open_dataset(experiment.data)
-    export(dataset, folder)
+    for name, split in (("train", dataset.train), ("validation", dataset.validation)):
+        images, labels = arrays(split)
+        np.save(folder / f"{name}_images.npy", images)
+        np.save(folder / f"{name}_labels.npy", labels)
     options = {
         "layers": Layers.of(experiment)._asdict(),
         "classes": len(dataset.class_names),
