@@ -27,9 +27,9 @@ class Watch:
         self._files = files
         self._checkpoints = checkpoints
 
-    def check(self, first_nonfinite_step: jax.Array) -> None:
-        """Raises `DivergedError` if a step has been noted."""
-        if step := int(jax.device_get(first_nonfinite_step)):
+    def check(self, first_nonfinite_step: int) -> None:
+        """Raises `DivergedError` if a step has been noted, which 0 is none of."""
+        if step := int(first_nonfinite_step):
             after = f" after {self._may_skip} in a row that were skipped" if self._may_skip else ""
             raise self._error(
                 step, f"the loss or its gradient was not a finite number at step {step}{after}"
@@ -37,8 +37,10 @@ class Watch:
 
     def check_state(self, state: TrainState) -> None:
         """Raises `DivergedError` if no run could go on from a state."""
-        self.check(state.first_nonfinite_step)
-        step, sound = jax.device_get((state.step, self._program.is_finite(state)))
+        step, noted, sound = jax.device_get(
+            (state.step, state.first_nonfinite_step, self._program.is_finite(state))
+        )
+        self.check(noted)
         if not sound.all():
             paths = manifest.describe_leaves(state)
             bad = [path for path, ok in zip(paths, sound, strict=True) if not ok]

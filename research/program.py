@@ -21,6 +21,8 @@ from research.sharding import gathered, state_shardings, with_shardings
 from research.state import TrainState, is_finite, normalization
 from research.steps import Batch, Steps, make_steps
 
+Metrics = dict[str, jax.Array]
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:
@@ -32,9 +34,10 @@ class Program:
       metrics_sharding: how the metrics of a step are.
       state_shapes: the state as `jax.ShapeDtypeStruct` with shardings.
       init: () -> the state before the first step, on the devices.
-      train_step: (state, batch) -> (state, metrics); the state given is donated.
+      many_steps: feed -> (state, source) -> (state, metrics); see `train_steps`.
       eval_step: (state, batch) -> sums.
       is_finite: state -> whether each of its arrays is sound, bool [leaves].
+      blocks: how many parts of its state a device trains one after another.
     """
 
     mesh: jax.sharding.Mesh
@@ -42,9 +45,21 @@ class Program:
     metrics_sharding: NamedSharding
     state_shapes: Any
     init: Callable[[], TrainState]
-    train_step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+    many_steps: Callable[[Feed], Callable[[TrainState, Source], tuple[TrainState, Metrics]]]
     eval_step: Callable[[TrainState, Batch], dict[str, jax.Array]]
     is_finite: Callable[[TrainState], jax.Array]
+    blocks: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SingleProgram(Program):
+    """The program of one model, of which a single step can be had.
+
+    Attributes:
+      train_step: (state, batch) -> (state, metrics); the state given is donated.
+    """
+
+    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def make_program(
@@ -52,7 +67,7 @@ def make_program(
     timetable: Timetable,
     dataset: Dataset,
     devices: Sequence[jax.Device] | None = None,
-) -> Program:
+) -> SingleProgram:
     """Places and jits the experiment's steps; nothing is compiled yet.
 
     Args:
@@ -85,13 +100,15 @@ def make_program(
             "pmap runs in one process; dp does the same over several",
         )
         train_step = _mapped(train_step, mesh)
-    return Program(
+    train_step = jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated))
+    return SingleProgram(
         mesh=mesh,
         batch_sharding=meshes.batch_sharding(mesh),
         metrics_sharding=replicated,
         state_shapes=with_shardings(shapes, shardings),
         init=jax.jit(steps.init, out_shardings=shardings),
-        train_step=jax.jit(train_step, donate_argnums=0, out_shardings=(shardings, replicated)),
+        train_step=train_step,
+        many_steps=functools.partial(repeated, train_step),
         eval_step=jax.jit(steps.eval_step, out_shardings=replicated),
         is_finite=jax.jit(is_finite, out_shardings=replicated),
     )
@@ -143,10 +160,10 @@ class Compiled:
       call: (state, source) -> (state, metrics); see `train_steps`.
       seconds: from tracing to the finished executable.
       cache_hit: whether the executable came from the compilation cache.
-      flops: floating-point operations of one step, as XLA counts them.
+      flops: floating-point operations of one step on a device, as XLA counts them.
     """
 
-    call: Callable[[TrainState, Source], tuple[TrainState, dict[str, jax.Array]]]
+    call: Callable[[TrainState, Source], tuple[TrainState, Metrics]]
     seconds: float
     cache_hit: bool
     flops: float
@@ -163,21 +180,33 @@ def train_steps(program: Program, feed: Feed) -> Callable:
     those of the steps that the source has count.
     """
 
+    of_all_steps = NamedSharding(program.mesh, PartitionSpec(None, *program.metrics_sharding.spec))
+    shardings = jax.tree.map(lambda shape: shape.sharding, program.state_shapes)
+    run = program.many_steps(feed)
+    return jax.jit(run, donate_argnums=0, out_shardings=(shardings, of_all_steps))
+
+
+def repeated(train_step: Callable, feed: Feed) -> Callable:
+    """Returns the loop over training steps alone; see `train_steps`.
+
+    Args:
+      train_step: (state, batch) -> (state, metrics).
+      feed: gives the batches.
+    """
+
     def run(state, source):
         def advance(index, carry):
             state, metrics = carry
-            state, values = program.train_step(state, feed.batch(source, index))
+            state, values = train_step(state, feed.batch(source, index))
             return state, jax.tree.map(lambda all, one: all.at[index].set(one), metrics, values)
 
-        _, values = jax.eval_shape(program.train_step, state, feed.batch(source, 0))
+        _, values = jax.eval_shape(train_step, state, feed.batch(source, 0))
         empty = jax.tree.map(
             lambda value: jnp.zeros((feed.capacity, *value.shape), value.dtype), values
         )
         return jax.lax.fori_loop(0, source["steps"], advance, (state, empty))
 
-    of_all_steps = NamedSharding(program.mesh, PartitionSpec(None, *program.metrics_sharding.spec))
-    shardings = jax.tree.map(lambda shape: shape.sharding, program.state_shapes)
-    return jax.jit(run, donate_argnums=0, out_shardings=(shardings, of_all_steps))
+    return run
 
 
 def compile_train_steps(program: Program, feed: Feed, source: Source) -> Compiled:
@@ -193,8 +222,9 @@ def compile_train_steps(program: Program, feed: Feed, source: Source) -> Compile
     compiled = train_steps(program, feed).lower(program.state_shapes, source).compile()
     seconds = time.perf_counter() - start
     jax.monitoring.unregister_event_listener(listen)
-    cost = compiled.cost_analysis() or {}
-    return Compiled(compiled, seconds, bool(hits), cost.get("flops", 0.0))
+    # XLA counts what stands in a loop once.
+    flops = (compiled.cost_analysis() or {}).get("flops", 0.0) * program.blocks
+    return Compiled(compiled, seconds, bool(hits), flops)
 
 
 def enable_compilation_cache() -> None:

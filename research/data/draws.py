@@ -25,8 +25,17 @@ def shuffled(count: int, *key: int, times: int = 1) -> np.ndarray:
       times: how many permutations follow one another.
     """
     drawn = words(times * count, *key).reshape(times, count)
-    # Stable, so that equal draws cannot be ordered differently elsewhere.
-    return np.argsort(drawn, axis=1, kind="stable").ravel()
+    # Numbers that end in their positions are sorted in half the time that sorting
+    # positions takes.
+    width = np.uint64((count - 1).bit_length())
+    positions = np.uint64((1 << int(width)) - 1)
+    numbers = drawn & ~positions | np.arange(count, dtype=np.uint64)
+    numbers.sort(axis=1)
+    upper = numbers >> width
+    if (upper[:, 1:] == upper[:, :-1]).any():
+        # Decided by what the positions stand in the place of; equal draws keep their order.
+        return np.argsort(drawn, axis=1, kind="stable").ravel()
+    return (numbers & positions).astype(np.int64).ravel()
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, *key: int) -> np.ndarray:

@@ -34,21 +34,24 @@ class PopulationFeed:
         step_bytes = 4 * global_batch_size * len(seeds)
         self.capacity = max(1, min(most, MOST_STEPS, POSITIONS_BYTES // step_bytes))
         self._whole = NamedSharding(mesh, PartitionSpec())
-        self._by_replica = NamedSharding(mesh, PartitionSpec(None, *mesh.axis_names))
+        self._by_replica = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
         everything = np.arange(len(split))
         self._examples = place(lambda rows: flat(split.gather(rows)), everything, self._whole)
         self.description = f"resident, {split.nbytes / 1e6:.1f} MB a device"
 
     def take(self, step: int, steps: int) -> Source:
-        """Returns the source of so many steps from `step` (counted from 0) on."""
-        shape = self.capacity, len(self._seeds), self._global_batch_size
+        """Returns the source of so many steps from `step` (counted from 0) on.
+
+        Its "positions" alone differ between replicas: int32 [replicas, capacity, batch].
+        """
+        shape = len(self._seeds), self.capacity, self._global_batch_size
         positions = np.zeros(shape, np.int32)
         of_seed = {
             seed: self._split.train_positions(self._global_batch_size, seed, step, steps)
             for seed in set(self._seeds)
         }
         for replica, seed in enumerate(self._seeds):
-            positions[:steps, replica] = of_seed[seed].reshape(steps, -1)
+            positions[replica, :steps] = of_seed[seed].reshape(steps, -1)
         return {
             "steps": send(np.int32(steps), self._whole),
             "positions": send(positions, self._by_replica),
@@ -56,8 +59,11 @@ class PopulationFeed:
         }
 
     def batch(self, source: Source, index: jax.Array) -> dict[str, jax.Array]:
-        """Returns the batches of a step, [replicas, batch, ...], inside a program."""
-        positions = source["positions"][index]
+        """Returns the batches of a step, [replicas, batch, ...], inside a program.
+
+        The source may be that of some of the replicas.
+        """
+        positions = source["positions"][:, index]
         rows = {
             name: examples.at[positions].get(mode="clip")
             for name, examples in source["examples"].items()

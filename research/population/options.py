@@ -21,6 +21,10 @@ class Population(Record):
     "optimizer.learning_rate=log(1e-4,1e-1,8)" (also lin(FROM,TO,COUNT) or values
     apart by commas); several are apart by semicolons, and all are combined."""
 
+    at_once: int = 0
+    """How many replicas a device trains at a time, at most; the others follow. 0: all of
+    them, on a CPU those whose state fits a core's cache."""
+
     @property
     def size(self) -> int:
         """How many replicas there are."""
@@ -34,6 +38,7 @@ class Population(Record):
 
     def validate(self, path):
         require(self.seeds >= 1, f"{path}.seeds", "must be at least 1")
+        require(self.at_once >= 0, f"{path}.at_once", "must be at least 0")
         parse_sweep(self.sweep, f"{path}.sweep")
 
 

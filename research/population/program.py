@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -10,8 +11,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from research.data.splits import Dataset
 from research.errors import UserError
 from research.experiment import Experiment, Timetable
+from research.population.blocks import block_size, in_blocks
+from research.population.feed import PopulationFeed
 from research.population.members import members, with_values
-from research.program import Program, steps_of
+from research.program import Program, repeated, steps_of
 from research.records import paths
 from research.run_options import Mesh
 from research.sharding import with_shardings
@@ -19,6 +22,8 @@ from research.state import is_finite
 
 AXIS = "replica"
 """The mesh axis that replicas are divided along; along "data" batches would be."""
+
+_EACH, _WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 
 def make_population_program(
@@ -48,39 +53,83 @@ def make_population_program(
     def init(seed, values):
         return steps(values, seed).init()
 
-    def train_step(state, batch, values):
+    def train_step(values, state, batch):
         return steps(values).train_step(state, batch)
 
     def all_init():
         return jax.vmap(init)(seeds, values)
 
-    # Each device has replicas of its own: nothing is to be sent between them.
-    apart = functools.partial(
-        jax.shard_map, mesh=mesh, out_specs=PartitionSpec(AXIS), check_vma=False
-    )
-    each_train_step = apart(jax.vmap(train_step), in_specs=PartitionSpec(AXIS))
-
-    def all_train_step(state, batch):
-        return each_train_step(state, batch, values)
-
-    eval_step = apart(
-        jax.vmap(steps({}).eval_step, in_axes=(0, None)),
-        in_specs=(PartitionSpec(AXIS), PartitionSpec()),
-    )
     shapes = jax.eval_shape(all_init)
-    divided = NamedSharding(mesh, PartitionSpec(AXIS))
+    of_device = len(replicas) // mesh.size
+    size = block_size(
+        experiment.population.at_once,
+        of_device,
+        sum(shape.size * shape.dtype.itemsize for shape in jax.tree.leaves(shapes))
+        // len(replicas),
+        mesh.devices.flat[0].platform,
+    )
+    eval_step = _apart(
+        mesh,
+        jax.vmap(steps({}).eval_step, in_axes=(0, None)),
+        in_specs=(_EACH, _WHOLE),
+        out_specs=_EACH,
+    )
+    divided = NamedSharding(mesh, _EACH)
     shardings = jax.tree.map(lambda shape: divided, shapes)
-    whole = NamedSharding(mesh, PartitionSpec())
+    whole = NamedSharding(mesh, _WHOLE)
     return Program(
         mesh=mesh,
         batch_sharding=whole,
         metrics_sharding=divided,
         state_shapes=with_shardings(shapes, shardings),
         init=jax.jit(all_init, out_shardings=shardings),
-        train_step=jax.jit(all_train_step, donate_argnums=0, out_shardings=(shardings, divided)),
+        many_steps=functools.partial(_many_steps, train_step, values, mesh, size),
         eval_step=jax.jit(eval_step, out_shardings=whole),
         is_finite=jax.jit(jax.vmap(is_finite), out_shardings=whole),
+        blocks=of_device // size,
     )
+
+
+def _many_steps(
+    train_step: Callable,
+    values: dict[str, np.ndarray],
+    mesh: jax.sharding.Mesh,
+    size: int,
+    feed: PopulationFeed,
+) -> Callable:
+    """Returns (state, source) -> (state, metrics), block by block on each device.
+
+    Args:
+      train_step: (values, state, batch) -> (state, metrics) of one replica.
+      values: the swept numbers, float32 [replicas] by the field's path.
+      mesh: the devices.
+      size: how many replicas a block has.
+      feed: gives the batches.
+    """
+
+    def block(shared, state, positions, values):
+        step = functools.partial(jax.vmap(train_step), values)
+        return repeated(step, feed)(state, {**shared, "positions": positions})
+
+    def blocks(shared, *of_each):
+        return in_blocks(functools.partial(block, shared), size, *of_each)
+
+    def run(state, source):
+        shared = {name: part for name, part in source.items() if name != "positions"}
+        every_block = _apart(
+            mesh,
+            blocks,
+            in_specs=(_WHOLE, _EACH, _EACH, _EACH),
+            out_specs=(_EACH, PartitionSpec(None, AXIS)),
+        )
+        return every_block(shared, state, source["positions"], values)
+
+    return run
+
+
+def _apart(mesh: jax.sharding.Mesh, function: Callable, **specs) -> Callable:
+    """Lets each device have replicas of its own: nothing is sent between them."""
+    return jax.shard_map(function, mesh=mesh, check_vma=False, **specs)
 
 
 def _mesh(experiment: Experiment, replicas: int) -> jax.sharding.Mesh:

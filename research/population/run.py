@@ -45,7 +45,7 @@ class PopulationJournal(Journal):
 class Bystander(Watch):
     """Lets a replica diverge: it harms no other, and the summary says so."""
 
-    def check(self, first_nonfinite_step: Any) -> None:
+    def check(self, first_nonfinite_step: int) -> None:
         pass
 
     def check_state(self, state: Any) -> None:
