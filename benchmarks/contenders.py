@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.harness import Units, scratch
 from benchmarks.torch_model import Layers
 from benchmarks.work import Work, arrays
+from launch import cores
 from research.console import Console
 from research.data.splits import Split
 
@@ -34,23 +35,17 @@ class Stopwatch(Console):
 class Hanok:
     """The training loop as users run it: metrics, event files, progress, checkpoints."""
 
-    def __init__(
-        self, work: Work, *overrides: str, all_cores: bool = False, saves_epochs: bool = False
-    ):
+    def __init__(self, work: Work, *overrides: str, saves_epochs: bool = False):
         """Prepares itself.
 
         Args:
           work: what to train.
           overrides: more of them.
-          all_cores: whether each core of a CPU is a device.
           saves_epochs: whether a checkpoint is saved after each epoch.
         """
-        import jax
-
         from research.program import enable_compilation_cache
 
-        if all_cores:
-            jax.config.update("jax_num_cpu_devices", os.cpu_count())
+        cores.prepare(work.experiment(*overrides))
         enable_compilation_cache()
         if saves_epochs:
             steps = len(work.dataset().train) // work.experiment().global_batch_size
@@ -66,7 +61,7 @@ class Hanok:
         experiment = self._work.experiment(*self._overrides, f"--config.steps={steps}")
         kind = PopulationRun if experiment.population.size > 1 else Run
         watch = Stopwatch()
-        outcome = train(experiment, next(self._workdirs), watch, kind=kind)
+        outcome = train(cores.spread(experiment), next(self._workdirs), watch, kind=kind)
         return watch.seconds, outcome.summary
 
     def __call__(self, steps: int) -> float:
@@ -197,15 +192,13 @@ def contenders(work: Work) -> dict[str, Callable[[], Units]]:
     """Returns who can train a work, by name."""
     found = {
         "hanok": functools.partial(Hanok, work),
-        "hanok, a device a core": functools.partial(
-            Hanok, work, "--config.mesh.mode=pmap", all_cores=True
-        ),
         "bare jax scan": functools.partial(bare_scan, work),
         "torch": functools.partial(torch, work),
         "torch.compile": functools.partial(torch, work, compiled=True),
     }
     if Layers.of(work.experiment()).channels:
         found |= {
+            "hanok, one device": functools.partial(Hanok, work, "--config.mesh.shape=data:1"),
             "torch channels_last": functools.partial(torch, work, channels_last=True),
             "torch.compile channels_last": functools.partial(
                 torch, work, compiled=True, channels_last=True

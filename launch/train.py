@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     """Runs the command; returns its exit code."""
     with cli.StopRequest() as stop:
         # Signals are heeded from here on; what takes time is imported below.
-        from launch import platforms, preemption
+        from launch import cores, platforms, preemption
         from launch.flags import parse_experiment
 
         experiment, values = parse_experiment(argv, _define, __doc__)
@@ -30,8 +30,7 @@ def main(argv: list[str]) -> int:
             stop.limit(values.max_minutes)
         if not values.dry_run:
             _join_others(values, workdir)  # which must be before JAX starts its backends
-        if experiment.population.size > 1:
-            _use_all_cores()  # which must be before JAX starts its backends
+        cores.prepare(experiment)  # the same
         platforms.require(values.platform)
         # From here on JAX is loaded; a wrong command line has failed by now.
         if values.dry_run:
@@ -49,7 +48,7 @@ def main(argv: list[str]) -> int:
         with contextlib.ExitStack() as stack:
             stream = None if processes.is_first() else stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(processes.parting_words())
-            outcome = train(experiment, workdir, Console(stream), stop, kind)
+            outcome = train(cores.spread(experiment), workdir, Console(stream), stop, kind)
         return cli.STOPPED if outcome.stopped else cli.SUCCESS
 
 
@@ -79,14 +78,6 @@ def _join_others(values, workdir: str) -> None:
         heartbeat=values.heartbeat_timeout,
     )
     join(cluster, workdir)
-
-
-def _use_all_cores() -> None:
-    """Makes each core a device, over which replicas are divided where there is no other."""
-    import jax
-
-    if not os.environ.get("JAX_NUM_CPU_DEVICES"):
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
 
 
 def _dry_run(experiment) -> int:

@@ -191,10 +191,12 @@ def claim(workdir: Workdir, experiment: Experiment, data_fingerprint: str) -> No
 def changes_of_result(recorded: Experiment, experiment: Experiment) -> list[str]:
     """Returns the fields that differ, but for those that decide no result.
 
-    Where arrays live, how data gets there and when the state is saved may change from
-    one start to the next; what is computed may not.
+    Where arrays live, how data gets there, when the state is saved and how many replicas
+    take their turn at once may change from one start to the next; what is computed may not.
     """
     free = {name: getattr(recorded, name) for name in ("mesh", "feeding", "checkpoint")}
+    at_once = recorded.population.at_once
+    free["population"] = dataclasses.replace(experiment.population, at_once=at_once)
     return difference(recorded, dataclasses.replace(experiment, **free))
 
 

@@ -44,9 +44,7 @@ def replicas(options: Options) -> Iterator[Table]:
     counts = {f"hanok, {n} replica" + "s" * (n > 1): n for n in REPLICAS}
     found = rates(
         {
-            name: functools.partial(
-                Hanok, work, f"--config.population.seeds={count}", all_cores=count > 1
-            )
+            name: functools.partial(Hanok, work, f"--config.population.seeds={count}")
             for name, count in counts.items()
         },
         options,

@@ -21,6 +21,7 @@ class Airbench(base.Activated):
     """
 
     name: str = "airbench"
+    convolves = True
     widths: tuple[int, ...] = (64, 256, 256)
     """Output channels of the convolutions of each block."""
 

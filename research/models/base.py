@@ -24,6 +24,8 @@ class Model(Record):
 
     name: str
 
+    convolves = False  # whether it takes images, through convolutions
+
     compute_dtype: str = "float32"
     """Dtype of activations and matrix products; parameters stay float32."""
 

@@ -17,6 +17,7 @@ class Cnn(base.Layered):
     """
 
     name: str = "cnn"
+    convolves = True
     stages: tuple[tuple[int, ...], ...] = ((32,), (64,))
     """Output channels of every convolution, grouped by stage."""
 

@@ -25,6 +25,7 @@ class ResNet(base.Layered):
     """
 
     name: str = "resnet"
+    convolves = True
     depth: int = 20
 
     stem: str = "small"

@@ -62,6 +62,12 @@ def test_replicas_are_the_same_in_blocks_of_one_two_and_all(tmp_path):
             np.testing.assert_allclose(found[at_once][name], values, rtol=2e-5, atol=2e-5)
 
 
+def test_a_population_goes_on_in_other_blocks(tmp_path):
+    whole, halves = (experiment(*POPULATION, f"--config.population.at_once={n}") for n in (4, 2))
+    assert run(whole, tmp_path, stop_after=4, kind=PopulationRun).stopped
+    assert run(halves, tmp_path, kind=PopulationRun).step == STEPS
+
+
 def test_beside_the_state_lives_a_block_of_it_and_its_gradient():
     wide = "--config.model.widths=(512,512)", "--config.global_batch_size=8"
     chosen = experiment(*POPULATION, *wide, "--config.population.at_once=1")
