@@ -6,7 +6,12 @@ import pathlib
 from launch import cli
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["XLA_FLAGS"] = f"{cli.IN_TURN} {os.environ.get('XLA_FLAGS', '')}"  # as commands do
+QUICKLY = "--xla_backend_optimization_level=0"
+"""LLVM's passes are most of the time that the tests take, whose programs run for a moment;
+XLA's own passes are those of users."""
+
+# Of options given twice the last counts.
+os.environ["XLA_FLAGS"] = f"{cli.IN_TURN} {QUICKLY} {os.environ.get('XLA_FLAGS', '')}"
 
 import hypothesis
 import pytest

@@ -15,7 +15,8 @@ from research.data.splits import open_dataset
 from research.data.summary import Summary, stand_in
 from research.experiment import timetable
 from research.population.program import make_population_program
-from research.program import make_program
+from research.population.run import PopulationRun
+from research.program import make_program, train_steps
 from research.restoring import evaluate_checkpoint
 from tests.runs import experiment, run
 
@@ -87,10 +88,10 @@ def test_it_is_evaluated_over_flipped_and_shifted_views(finished):
 def test_all_replicas_of_a_population_keep_the_whitening_kernel_and_draw_the_rest():
     chosen = experiment(*REDUCED, "--config.population.seeds=2")
     data = open_dataset(chosen.data)
-    program = make_population_program(chosen, timetable(chosen, len(data.train)), data)
-    batch = data.train.gather(np.arange(2 * 64))
-    batches = {name: values.reshape(2, 64, *values.shape[1:]) for name, values in batch.items()}
-    state, _ = program.train_step(program.init(), batches)
+    plan = timetable(chosen, len(data.train))
+    program = make_population_program(chosen, plan, data)
+    feed = PopulationRun.open_feed(chosen, plan, data.train, program.mesh)
+    state, _ = train_steps(program, feed)(program.init(), feed.take(0, 1))
     for replica in range(2):
         np.testing.assert_array_equal(state.params["stem"]["kernel"][replica], whitening())
     one, other = state.params["logits"]["kernel"]
