@@ -3,6 +3,9 @@
 import os
 import pathlib
 
+import hypothesis
+import pytest
+
 from launch import cli
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -12,9 +15,6 @@ XLA's own passes are those of users."""
 
 # Of options given twice the last counts.
 os.environ["XLA_FLAGS"] = f"{cli.IN_TURN} {QUICKLY} {os.environ.get('XLA_FLAGS', '')}"
-
-import hypothesis
-import pytest
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 
