@@ -7,13 +7,24 @@ distributions carry no such promise. A key is at most two whole numbers below
 """
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
+
+
+class _Key(ISeedSequence):
+    """Gives Philox its key, for which it otherwise asks the system for entropy, too."""
+
+    def __init__(self, key: np.ndarray):
+        self._key = key
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        return self._key
 
 
 def words(count: int, *key: int) -> np.ndarray:
     """Returns random numbers decided by the key, uint64 [count]."""
     padded = np.zeros(2, np.uint64)
     padded[: len(key)] = key
-    return np.random.Philox(key=padded).random_raw(count)
+    return np.random.Philox(_Key(padded)).random_raw(count)
 
 
 def shuffled(count: int, *key: int, times: int = 1) -> np.ndarray:

@@ -25,10 +25,11 @@ class PopulationJournal(Journal):
     """One line of metrics for each replica; progress shows their mean."""
 
     def _write(self, step: int, values: Mapping[str, Any], split: str) -> None:
-        columns = {name: np.atleast_1d(value) for name, value in values.items()}
-        for replica in range(len(next(iter(columns.values())))):
-            line = {name: float(column[replica]) for name, column in columns.items()}
-            super()._write(step, {"replica": replica, **line}, split)
+        columns = [np.atleast_1d(value).astype(float).tolist() for value in values.values()]
+        for replica, line in enumerate(zip(*columns, strict=True)):
+            super()._write(
+                step, {"replica": replica, **dict(zip(values, line, strict=True))}, split
+            )
 
     def _shown(self, values: Mapping[str, Any]) -> dict[str, float]:
         return {name: _mean(value) for name, value in values.items()}
