@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
             stop.limit(values.max_minutes)
         if not values.dry_run:
             _join_others(values, workdir)  # which must be before JAX starts its backends
-        cores.prepare(experiment)  # the same
+        cores.prepare(experiment)  # so must this
         platforms.require(values.platform)
         # From here on JAX is loaded; a wrong command line has failed by now.
         if values.dry_run:

@@ -61,6 +61,8 @@ def in_blocks(run: Callable, size: int, state: Any, *given: Any) -> tuple[Any, A
             jax.tree.map(functools.partial(put, axis=1), metrics, values),
         )
 
-    _, metrics = jax.eval_shape(run, state, *given)
-    metrics = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), metrics)
+    _, metrics = jax.eval_shape(run, *jax.tree.map(lambda x: x[:size], (state, *given)))
+    metrics = jax.tree.map(
+        lambda one: jnp.zeros((one.shape[0], replicas, *one.shape[2:]), one.dtype), metrics
+    )
     return lax.fori_loop(0, replicas // size, block, (state, metrics))

@@ -107,8 +107,10 @@ def _many_steps(
       feed: gives the batches.
     """
 
+    steps = jax.jit(jax.vmap(train_step))  # traced once, however often it is called
+
     def block(shared, state, positions, values):
-        step = functools.partial(jax.vmap(train_step), values)
+        step = functools.partial(steps, values)
         return repeated(step, feed)(state, {**shared, "positions": positions})
 
     def blocks(shared, *of_each):

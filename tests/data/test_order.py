@@ -2,13 +2,14 @@
 
 import contextlib
 import itertools
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from research.data.draws import shuffled
+from research.data.draws import shuffled, words
 from research.data.order import batch_positions
 
 SEEDS = st.integers(0, 2**64 - 1)
@@ -94,3 +95,14 @@ def test_order_is_the_same_in_every_version():
         [1, 0, 6, 9],
     ]
     assert shuffled(8, 2**64 - 1, 7).tolist() == [3, 0, 7, 4, 6, 1, 5, 2]
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**64 - 1), st.integers(0, 63))
+def test_numbers_are_shuffled_by_their_draws_and_equal_draws_keep_their_order(
+    count, times, seed, cut
+):
+    # What is cut off their ends makes draws equal, or equal but for where positions stand.
+    drawn = words(count * times, seed) >> np.uint64(cut) << np.uint64(cut)
+    expected = np.argsort(drawn.reshape(times, count), axis=1, kind="stable").ravel()
+    with mock.patch("research.data.draws.words", lambda *_: drawn):
+        assert shuffled(count, seed, times=times).tolist() == expected.tolist()
