@@ -18,7 +18,7 @@ from research.program import Program, repeated, steps_of
 from research.records import paths
 from research.run_options import Mesh
 from research.sharding import with_shardings
-from research.state import is_finite
+from research.state import bytes_per_device, is_finite
 
 AXIS = "replica"
 """The mesh axis that replicas are divided along; along "data" batches would be."""
@@ -59,13 +59,16 @@ def make_population_program(
     def all_init():
         return jax.vmap(init)(seeds, values)
 
+    divided = NamedSharding(mesh, _EACH)
+    whole = NamedSharding(mesh, _WHOLE)
     shapes = jax.eval_shape(all_init)
+    shardings = jax.tree.map(lambda shape: divided, shapes)
+    state_shapes = with_shardings(shapes, shardings)
     of_device = len(replicas) // mesh.size
     size = block_size(
         experiment.population.at_once,
         of_device,
-        sum(shape.size * shape.dtype.itemsize for shape in jax.tree.leaves(shapes))
-        // len(replicas),
+        bytes_per_device(state_shapes) // of_device,
         mesh.devices.flat[0].platform,
     )
     eval_step = _apart(
@@ -74,14 +77,11 @@ def make_population_program(
         in_specs=(_EACH, _WHOLE),
         out_specs=_EACH,
     )
-    divided = NamedSharding(mesh, _EACH)
-    shardings = jax.tree.map(lambda shape: divided, shapes)
-    whole = NamedSharding(mesh, _WHOLE)
     return Program(
         mesh=mesh,
         batch_sharding=whole,
         metrics_sharding=divided,
-        state_shapes=with_shardings(shapes, shardings),
+        state_shapes=state_shapes,
         init=jax.jit(all_init, out_shardings=shardings),
         many_steps=functools.partial(_many_steps, train_step, values, mesh, size),
         eval_step=jax.jit(eval_step, out_shardings=whole),
