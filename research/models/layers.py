@@ -11,6 +11,7 @@ from research.models.base import Activated, Layered, Model
 from research.models.convolution import conv_general_dilated
 from research.models.initializers import initializer
 from research.models.pooling import avg_pool, max_pool
+from research.models.product import dot_general
 from research.records import is_on
 
 KEPT = "product"
@@ -36,6 +37,7 @@ def dense(options, x: jax.Array, features: int, *, train: bool, name: str) -> ja
         use_bias=not options.batch_norm,
         kernel_init=initializer(options.initializer, options.activation),
         dtype=jnp.dtype(options.compute_dtype),
+        dot_general=dot_general,
         name=name,
     )(x)
     x = checkpoint_name(x, KEPT)
@@ -171,6 +173,7 @@ def logits(options: Model, x: jax.Array, num_classes: int, *, use_bias: bool = T
         use_bias=use_bias,
         kernel_init=initializer("auto", "identity"),
         dtype=jnp.dtype(options.compute_dtype),
+        dot_general=dot_general,
         name="logits",
     )(x)
 

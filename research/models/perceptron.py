@@ -20,11 +20,13 @@ class Perceptron(base.Activated):
         from flax import linen as nn
 
         from research.models import layers
+        from research.models.product import dot_general
 
         x = nn.Dense(
             num_classes,
             kernel_init=layers.initializer(self.initializer, self.activation),
             dtype=jnp.dtype(self.compute_dtype),
+            dot_general=dot_general,
             name="logits",
         )(x.reshape(x.shape[0], -1))
         return layers.activate(self, x, name="logits")

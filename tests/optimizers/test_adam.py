@@ -1,6 +1,11 @@
 """Adam and AdamW against the algorithms of their papers, in float64."""
 
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from research.optimizers import OPTIMIZERS
@@ -48,6 +53,19 @@ def test_coefficients_are_those_of_the_options():
     coefficients = {"b1": 0.5, "b2": 0.8, "eps": 1e-2}
     found = trajectory(Adam(learning_rate=LEARNING_RATE, **coefficients))
     assert_equal(found, transcription(adam(**coefficients), learning_rate=LEARNING_RATE))
+
+
+def test_float32_steps_and_state_equal_those_of_optax_up_to_rounding():
+    options = {"b1": 0.8, "b2": 0.99, "eps": 1e-6}
+    ours, theirs = Adam(**options).direction(), optax.scale_by_adam(**options)
+    params = {"kernel": jnp.zeros((5, 3)), "bias": jnp.zeros(3)}
+    state, expected_state = ours.init(params), theirs.init(params)
+    for seed in range(20):
+        gradient = optax.tree.random_like(jax.random.key(seed), params)
+        step, state = ours.update(gradient, state)
+        expected, expected_state = theirs.update(gradient, expected_state)
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), step, expected)
+        jax.tree.map(np.testing.assert_array_equal, state, expected_state)
 
 
 def test_l2_and_decoupled_decay_differ_under_adam():
