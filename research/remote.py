@@ -24,6 +24,10 @@ from research.errors import UserError, first_line
 
 SCHEME = "gs://"
 
+# Where TensorFlow is installed, as on Colab, epath would read buckets through it, with
+# other errors, and look for it once, whatever path comes first.
+os.environ.setdefault("EPATH_USE_TF", "false")
+
 RETRIES = 4
 """How often a request is tried again, with growing pauses: half a minute in all."""
 

@@ -3,6 +3,10 @@
 import http.server
 import io
 import json
+import os
+import pathlib
+import subprocess
+import sys
 import threading
 
 import fsspec
@@ -102,6 +106,17 @@ def test_evaluate_reads_it(resumed):
     expected = json.loads(text(resumed[0], "summary.json"))["test"]
     evaluated = evaluate_checkpoint(resumed[0])
     assert evaluated.results["test"].as_dict(evaluated.class_names) == expected
+
+
+def test_it_is_read_in_the_same_way_where_tensorflow_is_installed(resumed, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise AssertionError('asked to read a bucket')")
+    reads = "import sys; from research import remote; remote.locate(sys.argv[1]).read_text()"
+    subprocess.run(
+        [sys.executable, "-c", reads, f"{resumed[0]}/metrics.jsonl"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        cwd=pathlib.Path(__file__).parents[1],
+        check=True,
+    )
 
 
 def test_another_run_begins_with_its_parameters(resumed, tmp_path):
