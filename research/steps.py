@@ -17,7 +17,7 @@ from research.augmentation.apply import augment
 from research.augmentation.options import check_images
 from research.augmentation.views import views
 from research.experiment import Evaluation, Experiment, Timetable
-from research.gradients import norm_of_each_layer
+from research.gradients import norm_of_each_layer, with_norm
 from research.models.layers import KEPT
 from research.models.network import Network, network
 from research.objectives import Objective, objective
@@ -156,7 +156,7 @@ def _train_step(
         return *batch_axis.mean((loss, gradient)), aux
 
     loss, gradient, (correct, batch_stats) = loss_and_gradient(state.params)
-    gradient, gradient_norm = _with_norm(gradient)
+    gradient, gradient_norm = with_norm(gradient)
     correct, examples = batch_axis.total((correct.sum(dtype=jnp.int32), correct.size))
     with jax.named_scope("optimizer"):
         updates, opt_state = chain.transformation.update(
@@ -204,21 +204,6 @@ def _train_step(
     if after.skips:
         metrics["skipped_steps"] = after.skips.total
     return after, metrics
-
-
-def _with_norm(gradient: Any) -> tuple[Any, jax.Array]:
-    """Returns a gradient, and the Euclidean norm of all its elements, float32 scalar.
-
-    Each array is squared before anything else is made of it, while it is in the
-    cache: after the update this would take a CPU a tenth of a step.
-    """
-    leaves, tree = jax.tree.flatten(gradient)
-
-    def with_square(leaf):
-        return jax.lax.optimization_barrier((leaf, jnp.sum(jnp.square(leaf))))
-
-    leaves, sums = zip(*map(with_square, leaves), strict=True)
-    return jax.tree.unflatten(tree, leaves), jnp.sqrt(sum(sums))
 
 
 def _interval(state: TrainState, log_every: int) -> Interval:

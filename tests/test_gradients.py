@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from research import metrics
-from research.gradients import PREFIX, norm_of_each_layer
+from research.gradients import PREFIX, norm_of_each_layer, with_norm
 from research.models.mlp import Mlp
 from research.models.network import network
 from tests import tiny
@@ -29,6 +29,15 @@ def layer_norms(activation):
 
     found = norm_of_each_layer(jax.grad(loss_of)(variables["params"]))
     return np.array([found[f"{PREFIX}dense_{index}"] for index in range(DEPTH)])
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (64, 10), (300, 200), (3, 3, 4, 8)], ids=str)
+def test_whole_norm_is_that_of_all_elements_and_the_gradient_stays_as_it_is(shape):
+    kernel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    gradient, norm = jax.jit(with_norm)({"kernel": kernel, "bias": np.float32([3.0, 4.0])})
+    expected = np.sqrt(np.sum(np.square(kernel, dtype=np.float64)) + 25)
+    np.testing.assert_allclose(norm, expected, rtol=1e-6)
+    np.testing.assert_array_equal(gradient["kernel"], kernel)
 
 
 def test_norms_of_the_layers_are_parts_of_the_whole_norm():
