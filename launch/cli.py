@@ -33,8 +33,8 @@ IN_TURN = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 small network longer than to compute them (75 µs a step instead of 54)."""
 
 
-FEW_COLLECTIONS = 100_000
-"""New objects after which Python looks for cycles among them. To import JAX, Flax and
+OBJECTS_BEFORE_COLLECTION = 100_000
+"""New objects after which Python looks for garbage among them. To import JAX, Flax and
 Orbax makes a million that stay: with Python's 700 the search takes a tenth of a start."""
 
 
@@ -58,7 +58,7 @@ def run(main: Callable[[list[str]], int]) -> None:
     # A process that a signal ends says where it was, such as SIGBUS: a file that
     # is mapped into memory was cut.
     faulthandler.enable()
-    gc.set_threshold(FEW_COLLECTIONS)
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     os.environ["XLA_FLAGS"] = f"{IN_TURN} {os.environ.get('XLA_FLAGS', '')}"
     code = guarded(main, sys.argv[1:])
     _flush()

@@ -1,9 +1,12 @@
 """Adam and AdamW."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from research.optimizers.base import Optimizer, check_decays, check_positive
 from research.records import record
+
+if TYPE_CHECKING:
+    import optax
 
 
 @record
@@ -36,7 +39,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
-def scale_by_adam(b1: Any, b2: Any, eps: Any):
+def scale_by_adam(b1: Any, b2: Any, eps: Any) -> "optax.GradientTransformation":
     """Returns what `optax.scale_by_adam` does, with two divisions fewer an element.
 
     Optax divides all elements of m and of v by a number each; here they are multiplied
